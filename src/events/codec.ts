@@ -1,0 +1,95 @@
+// Bytes to events and back. Decoding never throws: whatever cannot be read becomes a reason, and one
+// bad record stays one bad record. The subject is part of what is checked, because the subject is
+// what the server authenticated.
+
+import type { z } from "zod";
+import { type Draft, type Event, type EventType, eventData, eventVersion } from "./event.ts";
+import type { Recorded } from "./log.ts";
+import { subjectOf } from "./subject.ts";
+import { upcast } from "./upcast.ts";
+
+/** No event of ours comes near this; a larger payload is a mistake or an attack. */
+export const PAYLOAD_BYTES_MAX = 65_536;
+
+export type Decoded =
+  | { readonly ok: true; readonly event: Event }
+  | { readonly ok: false; readonly reason: string };
+
+const text = new TextDecoder("utf-8", { fatal: true });
+const bytes = new TextEncoder();
+
+export function encode(draft: Draft, id: string): Uint8Array {
+  const v = eventVersion[draft.type];
+  return bytes.encode(JSON.stringify({ type: draft.type, v, id, data: draft.data }));
+}
+
+export function decode(fabric: string, record: Recorded): Decoded {
+  const { payload } = record;
+  if (payload.length > PAYLOAD_BYTES_MAX) {
+    return refuse(`payload of ${payload.length} bytes, at most ${PAYLOAD_BYTES_MAX} are accepted`);
+  }
+  const json = parseJson(payload);
+  if (json === undefined) return refuse("payload is not JSON");
+  const envelope = readEnvelope(json);
+  if (!envelope.ok) return envelope;
+  const { type, v, id } = envelope;
+
+  const current = upcast(type, v, eventVersion[type], envelope.data);
+  if (current === null) return refuse(`${type} version ${v} has no upcaster`);
+  const parsed = eventData[type].safeParse(current.data);
+  if (!parsed.success) return refuse(`${type}: ${firstIssue(parsed.error)}`);
+
+  // The schema table and the union are derived from one object, so type and data belong together.
+  const event = { type, v: eventVersion[type], id, data: parsed.data } as Event;
+  const subject = subjectOf(fabric, event);
+  if (subject !== record.subject) {
+    return refuse(`${type} on ${record.subject} speaks for ${subject}`);
+  }
+  return { ok: true, event };
+}
+
+type Envelope = { ok: true; type: EventType; v: number; id: string; data: unknown };
+
+function readEnvelope(json: unknown): Envelope | { ok: false; reason: string } {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    return refuse("payload is not a JSON object");
+  }
+  const { type, v, id, data } = json as Record<string, unknown>;
+  if (typeof type !== "string") return refuse("type: expected a string");
+  if (!Object.hasOwn(eventData, type)) return refuse(`unknown event type ${printable(type)}`);
+  const known = type as EventType;
+  if (typeof v !== "number" || !Number.isInteger(v) || v < 1) {
+    return refuse("v: expected a positive whole number");
+  }
+  if (v > eventVersion[known]) {
+    return refuse(`${known} version ${v} is newer than this program understands`);
+  }
+  if (typeof id !== "string" || id.length === 0 || id.length > 128) {
+    return refuse("id: expected a string of 1 to 128 characters");
+  }
+  return { ok: true, type: known, v, id, data };
+}
+
+function parseJson(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(text.decode(payload));
+  } catch {
+    return undefined; // Not UTF-8 or not JSON: the caller's reason says so.
+  }
+}
+
+function firstIssue(error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (issue === undefined) return "invalid";
+  const path = issue.path.join(".");
+  return path === "" ? issue.message : `${path}: ${issue.message}`;
+}
+
+/** Text from strangers, safe to print on a terminal. */
+function printable(value: string): string {
+  return JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value);
+}
+
+function refuse(reason: string): { ok: false; reason: string } {
+  return { ok: false, reason };
+}

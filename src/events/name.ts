@@ -1,0 +1,32 @@
+// Names that appear in NATS subjects. A subject token cannot hold ".", "*", ">" or spaces, host names
+// and prefixes hold dots: the dot becomes "_", which neither may contain, so the mapping is
+// one-to-one in both directions.
+
+import type { Cidr } from "./address.ts";
+
+/** RFC 1123 host name, or a label of one; the identity of a node. */
+export const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
+
+/** Names the stream (`HEDDLE_<FABRIC>`) and the subjects; short, because it is in every subject. */
+export const FABRIC_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
+
+export function isNodeName(text: string): boolean {
+  return NODE_NAME.test(text) && !text.includes("..");
+}
+
+export function isFabricName(text: string): boolean {
+  return FABRIC_NAME.test(text);
+}
+
+export function nameToken(name: string): string {
+  return name.replaceAll(".", "_");
+}
+
+/** `10.5.3.0/24` becomes `10_5_3_0-24`, `fd00::/64` becomes `fd00::-64`. */
+export function cidrToken(cidr: Cidr): string {
+  return cidr.replaceAll(".", "_").replace("/", "-");
+}
+
+export function streamName(fabric: string): string {
+  return `HEDDLE_${fabric.toUpperCase().replaceAll("-", "_")}`;
+}

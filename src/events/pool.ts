@@ -1,0 +1,47 @@
+// The subnets a fabric can lease in one family: numbered from 0 between SubnetMin and SubnetMax.
+
+import {
+  type Cidr,
+  contains,
+  type Family,
+  formatPrefix,
+  type Ip,
+  type Prefix,
+  prefixOf,
+  sizeOf,
+  toNumber,
+} from "./address.ts";
+
+export interface Pool {
+  readonly family: Family;
+  /** What the fabric spans; containers everywhere route all of it to the overlay. */
+  readonly network: Cidr;
+  readonly subnetLen: number;
+  readonly subnetMin: Ip;
+  readonly subnetMax: Ip;
+}
+
+/** How many subnets the pool holds. */
+export function poolSize(pool: Pool): bigint {
+  const first = toNumber(pool.subnetMin);
+  const last = toNumber(pool.subnetMax);
+  return (last - first) / sizeOf(pool.family, pool.subnetLen) + 1n;
+}
+
+/** The subnet number `index`, counted from SubnetMin. */
+export function subnetAt(pool: Pool, index: bigint): Cidr {
+  const base = toNumber(pool.subnetMin) + index * sizeOf(pool.family, pool.subnetLen);
+  return formatPrefix({ family: pool.family, base, length: pool.subnetLen });
+}
+
+/** True when `subnet` is one of the subnets that the pool leases. */
+export function inPool(pool: Pool, subnet: Cidr): boolean {
+  const prefix: Prefix = prefixOf(subnet);
+  return (
+    prefix.family === pool.family &&
+    prefix.length === pool.subnetLen &&
+    contains(prefixOf(pool.network), prefix) &&
+    prefix.base >= toNumber(pool.subnetMin) &&
+    prefix.base <= toNumber(pool.subnetMax)
+  );
+}
