@@ -1,0 +1,165 @@
+// Commands to events, or a reasoned refusal. It answers from the state the caller has, which may be
+// a moment old: what it lets through can still turn out void at its place in the log, so a refusal
+// here saves a round trip and gives a clear message, and the fold stays the arbiter. To keep the two
+// from disagreeing it tries each draft on the fold's own rules wherever that is possible.
+
+import type { Cidr, Ip, Mac } from "./address.ts";
+import { allocate } from "./allocate.ts";
+import type { Draft, Member } from "./event.ts";
+import { takenBy } from "./fold-lease.ts";
+import { endpointClash } from "./fold-member.ts";
+import { parseNetworkConfig } from "./network-config.ts";
+import { inPool } from "./pool.ts";
+import type { FabricState } from "./state.ts";
+
+export type Command =
+  | { readonly type: "Configure"; readonly document: unknown }
+  | { readonly type: "Join"; readonly member: Member }
+  | { readonly type: "Update"; readonly member: Member }
+  | { readonly type: "Leave"; readonly node: string; readonly reason: string }
+  | { readonly type: "Claim"; readonly node: string; readonly ttlSeconds: number }
+  | { readonly type: "Renew"; readonly node: string; readonly ttlSeconds: number }
+  | { readonly type: "Release"; readonly node: string }
+  | { readonly type: "Expire"; readonly node: string; readonly owner: string }
+  | {
+      readonly type: "Reserve";
+      readonly subnet: Cidr;
+      readonly node: string | null;
+      readonly note: string;
+    }
+  | { readonly type: "Revoke"; readonly subnet: Cidr; readonly note: string }
+  | {
+      readonly type: "AddPeer";
+      readonly name: string;
+      readonly subnet: Cidr;
+      readonly publicIp: Ip;
+      readonly vtepMac: Mac | null;
+    }
+  | { readonly type: "RemovePeer"; readonly name: string };
+
+export type Decision =
+  | { readonly ok: true; readonly events: readonly Draft[] }
+  | { readonly ok: false; readonly reason: string };
+
+export function decide(state: Readonly<FabricState>, command: Command): Decision {
+  switch (command.type) {
+    case "Configure":
+      return configure(command.document);
+    case "Join":
+    case "Update":
+      return member(state, command);
+    case "Leave":
+      return leave(state, command.node, command.reason);
+    case "Claim":
+      return claim(state, command.node, command.ttlSeconds);
+    case "Renew":
+      return held(state, command.node, (lease) => ({
+        type: "LeaseRenewed",
+        data: { ...lease, ttlSeconds: command.ttlSeconds },
+      }));
+    case "Release":
+      return held(state, command.node, (lease) => ({ type: "LeaseReleased", data: lease }));
+    case "Expire":
+      return expire(state, command.node, command.owner);
+    case "Reserve":
+      return reserve(state, command);
+    case "Revoke":
+      return revoke(state, command.subnet, command.note);
+    case "AddPeer": {
+      const { type: _, ...data } = command;
+      return one({ type: "PeerAdded", data });
+    }
+    case "RemovePeer":
+      return state.peers.has(command.name)
+        ? one({ type: "PeerRemoved", data: { name: command.name } })
+        : refuse(`no peer named ${command.name}`);
+  }
+}
+
+function configure(document: unknown): Decision {
+  const parsed = parseNetworkConfig(document);
+  if (!parsed.ok) return refuse(parsed.reason);
+  return one({ type: "FabricConfigured", data: { config: parsed.document } });
+}
+
+function member(
+  state: Readonly<FabricState>,
+  command: { readonly type: "Join" | "Update"; readonly member: Member },
+): Decision {
+  const clash = endpointClash(state, command.member);
+  if (clash !== null) return refuse(clash);
+  return one({
+    type: command.type === "Join" ? "NodeJoined" : "NodeUpdated",
+    data: command.member,
+  });
+}
+
+function leave(state: Readonly<FabricState>, node: string, reason: string): Decision {
+  if (!state.nodes.get(node)?.present) return refuse(`${node} is not in the fabric`);
+  const release = decide(state, { type: "Release", node });
+  const released = release.ok ? release.events : [];
+  return { ok: true, events: [...released, { type: "NodeLeft", data: { node, reason } }] };
+}
+
+function claim(state: Readonly<FabricState>, name: string, ttlSeconds: number): Decision {
+  const node = state.nodes.get(name);
+  if (!node?.present) return refuse(`${name} has not joined`);
+  const lease = state.leases.get(name);
+  if (lease !== undefined) return refuse(`${name} holds ${lease.subnets.join(", ")}`);
+  const allocation = allocate(state, name);
+  if (!allocation.ok) return refuse(allocation.reason);
+  const subnets = [...allocation.subnets];
+  return one({
+    type: "LeaseClaimed",
+    data: { node: name, epoch: node.epoch + 1, subnets, ttlSeconds },
+  });
+}
+
+type LeaseName = { node: string; epoch: number; subnets: Cidr[] };
+
+function held(
+  state: Readonly<FabricState>,
+  node: string,
+  draft: (lease: LeaseName) => Draft,
+): Decision {
+  const lease = state.leases.get(node);
+  if (lease === undefined) return refuse(`${node} holds no lease`);
+  return one(draft({ node, epoch: lease.epoch, subnets: [...lease.subnets] }));
+}
+
+function expire(state: Readonly<FabricState>, node: string, owner: string): Decision {
+  return held(state, owner, (lease) => ({
+    type: "LeaseExpired",
+    data: { node, owner, epoch: lease.epoch, subnets: lease.subnets },
+  }));
+}
+
+function reserve(
+  state: Readonly<FabricState>,
+  data: { readonly subnet: Cidr; readonly node: string | null; readonly note: string },
+): Decision {
+  const { config } = state;
+  const pools = [config?.ipv4 ?? null, config?.ipv6 ?? null].filter((pool) => pool !== null);
+  if (!pools.some((pool) => inPool(pool, data.subnet))) {
+    return refuse(`${data.subnet} is not a subnet of the pool`);
+  }
+  const taken = takenBy(state, data.subnet, data.node ?? "");
+  if (taken?.startsWith("belongs to")) return refuse(`${data.subnet} ${taken}`);
+  const { subnet, node, note } = data;
+  return one({ type: "LeaseReserved", data: { subnet, node, note } });
+}
+
+function revoke(state: Readonly<FabricState>, subnet: Cidr, note: string): Decision {
+  if (!state.owners.has(subnet) && !state.reservations.has(subnet)) {
+    return refuse(`${subnet} is neither leased nor reserved`);
+  }
+  return one({ type: "LeaseRevoked", data: { subnet, note } });
+}
+
+function one(event: Draft): Decision {
+  return { ok: true, events: [event] };
+}
+
+function refuse(reason: string): Decision {
+  return { ok: false, reason };
+}

@@ -1,0 +1,130 @@
+// What operators say: the configuration, reservations, foreign peers, tokens.
+
+import { overlaps, prefixOf } from "./address.ts";
+import type { EventOf } from "./event.ts";
+import { dropLease, withdraw } from "./fold-lease.ts";
+import { parseNetworkConfig } from "./network-config.ts";
+import { inPool } from "./pool.ts";
+import type { FabricState } from "./state.ts";
+import { accepted, against, lost, type Verdict } from "./verdict.ts";
+
+type AdminEvent = EventOf<
+  | "FabricConfigured"
+  | "PeerAdded"
+  | "PeerRemoved"
+  | "LeaseReserved"
+  | "LeaseRevoked"
+  | "TokenCreated"
+  | "TokenRevoked"
+>;
+
+export function foldAdmin(state: FabricState, event: AdminEvent): Verdict {
+  switch (event.type) {
+    case "FabricConfigured":
+      return configure(state, event.data.config);
+    case "PeerAdded":
+      return addPeer(state, event.data);
+    case "PeerRemoved":
+      return removePeer(state, event.data.name);
+    case "LeaseReserved":
+      return reserve(state, event.data);
+    case "LeaseRevoked":
+      return revoke(state, event.data.subnet);
+    case "TokenCreated":
+      state.tokens.set(event.data.name, event.data);
+      return accepted;
+    case "TokenRevoked":
+      return state.tokens.delete(event.data.name)
+        ? accepted
+        : lost(`no token named ${event.data.name}`);
+  }
+}
+
+/** Leases that are no subnets of the new pool end here; their holders claim again. */
+function configure(state: FabricState, document: unknown): Verdict {
+  const parsed = parseNetworkConfig(document);
+  if (!parsed.ok) return against(`config.${parsed.reason}`);
+  state.config = parsed.config;
+  state.configDocument = parsed.document;
+  state.configSeq = state.seq;
+  const pools = [parsed.config.ipv4, parsed.config.ipv6].filter((pool) => pool !== null);
+  for (const lease of [...state.leases.values()]) {
+    const fits =
+      lease.subnets.length === pools.length &&
+      pools.every((pool) => lease.subnets.some((subnet) => inPool(pool, subnet)));
+    if (!fits) dropLease(state, lease.node);
+  }
+  return accepted;
+}
+
+function addPeer(state: FabricState, data: EventOf<"PeerAdded">["data"]): Verdict {
+  const wanted = prefixOf(data.subnet);
+  for (const peer of state.peers.values()) {
+    if (peer.name !== data.name && overlaps(wanted, prefixOf(peer.subnet))) {
+      return lost(`${data.subnet} overlaps peer ${peer.name}`);
+    }
+  }
+  for (const [subnet, node] of state.owners) {
+    if (overlaps(wanted, prefixOf(subnet)))
+      return lost(`${data.subnet} overlaps ${subnet} of ${node}`);
+  }
+  for (const endpoint of [data.publicIp, data.vtepMac]) {
+    const holder = endpoint === null ? undefined : state.endpoints.get(endpoint);
+    if (holder !== undefined && holder !== peerHolder(data.name)) {
+      return lost(`${endpoint} belongs to ${holder}`);
+    }
+  }
+  forgetEndpoints(state, data.name);
+  state.peers.set(data.name, data);
+  state.endpoints.set(data.publicIp, peerHolder(data.name));
+  if (data.vtepMac !== null) state.endpoints.set(data.vtepMac, peerHolder(data.name));
+  return accepted;
+}
+
+function removePeer(state: FabricState, name: string): Verdict {
+  forgetEndpoints(state, name);
+  return state.peers.delete(name) ? accepted : lost(`no peer named ${name}`);
+}
+
+function forgetEndpoints(state: FabricState, name: string): void {
+  const peer = state.peers.get(name);
+  if (peer === undefined) return;
+  state.endpoints.delete(peer.publicIp);
+  if (peer.vtepMac !== null) state.endpoints.delete(peer.vtepMac);
+}
+
+/** Peers and nodes have names of their own; "peer " keeps the two apart among endpoints. */
+function peerHolder(name: string): string {
+  return `peer ${name}`;
+}
+
+function reserve(state: FabricState, data: EventOf<"LeaseReserved">["data"]): Verdict {
+  const pools = [state.config?.ipv4 ?? null, state.config?.ipv6 ?? null];
+  if (!pools.some((pool) => pool !== null && inPool(pool, data.subnet))) {
+    return against(`${data.subnet} is not in the pool`);
+  }
+  const owner = state.owners.get(data.subnet);
+  if (owner !== undefined && owner !== data.node) return lost(`${data.subnet} belongs to ${owner}`);
+  state.reservations.set(data.subnet, data);
+  return accepted;
+}
+
+/**
+ * Takes a subnet back: ends the lease and the membership of its holder, and a reservation of it. A
+ * living holder joins again at once and claims another subnet; a dead one no longer blocks its
+ * underlay address.
+ */
+function revoke(state: FabricState, subnet: string): Verdict {
+  const reserved = state.reservations.delete(subnet);
+  const owner = state.owners.get(subnet);
+  if (owner === undefined) return reserved ? accepted : lost(`${subnet} is not leased`);
+  const lease = state.leases.get(owner);
+  const node = state.nodes.get(owner);
+  if (lease !== undefined && node !== undefined) {
+    node.revoked = lease.subnets;
+    node.previous = [];
+  }
+  dropLease(state, owner);
+  if (node !== undefined) withdraw(state, node);
+  return accepted;
+}

@@ -1,0 +1,84 @@
+// Who is in the fabric and how to reach it. Identity is the node name: a node keeps its lease across
+// restarts, a new underlay address and a new MAC. What two nodes may not share is an endpoint: the
+// kernels of all others could not tell them apart.
+
+import type { EventOf, Member } from "./event.ts";
+import { dropLease, endpointsOf, withdraw } from "./fold-lease.ts";
+import type { FabricState, Node } from "./state.ts";
+import { accepted, lost, type Verdict } from "./verdict.ts";
+
+/**
+ * A name that another instance used this recently is not given away, whatever the newcomer believes:
+ * of two hosts that start at once under one name, the second in the log is refused.
+ */
+export const NAME_GUARD_MS = 6000;
+
+type MemberEvent = EventOf<"NodeJoined" | "NodeUpdated" | "NodeLeft">;
+
+export function foldMember(state: FabricState, event: MemberEvent): Verdict {
+  switch (event.type) {
+    case "NodeJoined":
+      return join(state, event.data);
+    case "NodeUpdated":
+      return update(state, event.data);
+    case "NodeLeft":
+      return leave(state, event.data.node);
+  }
+}
+
+function join(state: FabricState, data: Member): Verdict {
+  const known = state.nodes.get(data.node);
+  const otherInstance = known?.present === true && known.instance !== data.instance;
+  if (otherInstance && state.timeMs - known.heardMs < NAME_GUARD_MS) {
+    return lost(`the name ${data.node} is in use by instance ${known.instance}`);
+  }
+  const clash = endpointClash(state, data);
+  if (clash !== null) return lost(clash);
+  if (known !== undefined) withdraw(state, known);
+  enter(state, {
+    ...data,
+    present: true,
+    joinedSeq: state.seq,
+    updatedSeq: state.seq,
+    heardMs: state.timeMs,
+    epoch: known?.epoch ?? 0,
+    previous: known?.previous ?? [],
+    revoked: known?.revoked ?? [],
+  });
+  return accepted;
+}
+
+function update(state: FabricState, data: Member): Verdict {
+  const known = state.nodes.get(data.node);
+  if (!known?.present) return lost(`${data.node} has not joined`);
+  if (known.instance !== data.instance) {
+    return lost(`${data.node} is now instance ${known.instance}`);
+  }
+  const clash = endpointClash(state, data);
+  if (clash !== null) return lost(clash);
+  withdraw(state, known);
+  enter(state, { ...known, ...data, present: true, updatedSeq: state.seq, heardMs: state.timeMs });
+  return accepted;
+}
+
+function leave(state: FabricState, name: string): Verdict {
+  const known = state.nodes.get(name);
+  if (!known?.present) return lost(`${name} has not joined`);
+  dropLease(state, name);
+  withdraw(state, known);
+  return accepted;
+}
+
+function enter(state: FabricState, node: Node): void {
+  state.nodes.set(node.node, node);
+  for (const endpoint of endpointsOf(node)) state.endpoints.set(endpoint, node.node);
+}
+
+/** Which other node answers at one of these endpoints, in words, or null. */
+export function endpointClash(state: FabricState, data: Member): string | null {
+  for (const endpoint of endpointsOf(data)) {
+    const holder = state.endpoints.get(endpoint);
+    if (holder !== undefined && holder !== data.node) return `${endpoint} belongs to ${holder}`;
+  }
+  return null;
+}
