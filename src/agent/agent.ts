@@ -1,0 +1,400 @@
+// One host's agent: the tail feeds the fold, the fold feeds the plan, the loop makes the kernel follow
+// the plan, and the keeper says in the log what the host has to say. This file connects them and
+// decides one thing itself: when the loop may act at all, and when it may remove (the prune gate).
+
+import { type Clock, sleep } from "../events/clock.ts";
+import { decide } from "../events/decide.ts";
+import type { EventLog } from "../events/log.ts";
+import type { FabricState } from "../events/state.ts";
+import type { StatusBoard } from "../events/status-board.ts";
+import { desired } from "../reconcilers/desired.ts";
+import type { Kernel } from "../reconcilers/kernel.ts";
+import { createLoop, type Loop, type Round, type Wanted } from "../reconcilers/loop.ts";
+import type { Plan } from "../reconcilers/plan.ts";
+import type { AgentPort } from "./agent-port.ts";
+import type { AgentFiles } from "./files.ts";
+import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
+import { createHostWatch, type HostWatch } from "./host-watch.ts";
+import { createKeep, type Keep } from "./keep.ts";
+import type { Logger } from "./logger.ts";
+import type { Identity } from "./member.ts";
+import { createReporter, type Reporter } from "./reporter.ts";
+import { createSnapshotKeeper, loadSnapshot, type SnapshotKeeper } from "./snapshot-keeper.ts";
+import { createSpeaker, type Speaker } from "./speaker.ts";
+import type { AgentStatus } from "./status.ts";
+import { isReady, type Parts, statusOf } from "./status-view.ts";
+import { createSubnetFile, type SubnetFile } from "./subnet-file.ts";
+import { createTail, type Tail } from "./tail.ts";
+import type { UnderlayBy } from "./underlay.ts";
+
+export interface AgentDeps {
+  readonly log: EventLog;
+  readonly board: StatusBoard;
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  readonly files: AgentFiles;
+  readonly logger: Logger;
+  /** A new unique id for an event. */
+  readonly newId: () => string;
+}
+
+export interface AgentOptions extends Identity {
+  readonly underlay: UnderlayBy;
+  readonly ttlSeconds: number;
+  readonly marginSeconds: number;
+}
+
+/** How the agent came to its end. `code` is the process's exit code. */
+export interface AgentEnd {
+  readonly code: 0 | 1 | 3;
+  readonly reason: string | null;
+}
+
+export interface Agent extends AgentPort {
+  readonly done: Promise<AgentEnd>;
+}
+
+/** A log that does not answer for this long at start is answered for by the snapshot. */
+const OFFLINE_START_MS = 1500;
+/** Without a snapshot there is nothing to do without the log; a supervisor tries again. */
+const GIVE_UP_MS = 10_000;
+/** A shorter loss of the log is not worth a word. */
+const LOST_LOG_MS = 5000;
+const REPORT_MS = 1000;
+
+export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
+  const snapshot = await loadSnapshot(deps, options.fabric);
+  const agent = new HostAgent(deps, options, snapshot);
+  agent.start();
+  return agent;
+}
+
+type Snapshot = Awaited<ReturnType<typeof loadSnapshot>>;
+
+class HostAgent implements Agent {
+  readonly done: Promise<AgentEnd>;
+  private resolveDone: (end: AgentEnd) => void = () => undefined;
+  private readonly deps: AgentDeps;
+  private readonly options: AgentOptions;
+  private readonly abort = new AbortController();
+  private readonly hasSnapshot: boolean;
+  private readonly startedMs: number;
+
+  private readonly tail: Tail;
+  private readonly speaker: Speaker;
+  private readonly keep: Keep;
+  private readonly host: HostWatch;
+  private readonly loop: Loop;
+  private readonly reporter: Reporter;
+  private readonly heartbeat: Heartbeat;
+  private readonly snapshots: SnapshotKeeper;
+  private readonly subnetFile: SubnetFile;
+
+  private planned: { readonly changedSeq: number; readonly plan: Plan } | null = null;
+  private lastRound: Round | null = null;
+  private appliedSeq = 0;
+  private wasReady = false;
+  private stopping = false;
+  private lastDamage: string | null = null;
+  /** Clock time since which the log has not answered; null while it does. */
+  private lostSinceMs: number | null = null;
+  private keepProblem: string | null = null;
+  private fileProblem: string | null = null;
+
+  constructor(deps: AgentDeps, options: AgentOptions, snapshot: Snapshot) {
+    const { log, clock, kernel, board, files, logger } = deps;
+    const { fabric, node } = options;
+    this.deps = deps;
+    this.options = options;
+    this.hasSnapshot = snapshot !== null;
+    this.startedMs = clock.nowMs();
+    this.done = new Promise((resolve) => {
+      this.resolveDone = resolve;
+    });
+    this.speaker = createSpeaker({ log, clock, fabric, newId: deps.newId });
+    this.tail = createTail({
+      log,
+      clock,
+      fabric,
+      snapshot,
+      onFolded: (record, { verdict, event }) => {
+        this.speaker.heard(record, verdict);
+        if (verdict.kind === "quarantined") {
+          const { reason } = verdict;
+          logger.warn("record quarantined", { seq: record.seq, type: event?.type ?? null, reason });
+        }
+      },
+      onChange: () => this.onLogChange(),
+    });
+    this.host = createHostWatch({
+      kernel,
+      clock,
+      identity: options,
+      underlay: options.underlay,
+      onChange: () => this.keep.wake(),
+    });
+    this.keep = createKeep({
+      tail: this.tail,
+      clock,
+      speaker: this.speaker,
+      board,
+      self: () => this.self(),
+      silent: () => this.stopping,
+      onProblem: (problem) => {
+        this.keepProblem = problem;
+      },
+      onEnd: (reason) => this.end({ code: 1, reason }),
+    });
+    this.loop = createLoop({
+      kernel,
+      clock,
+      wanted: () => this.wanted(),
+      onRound: (round) => this.onRound(round),
+    });
+    this.reporter = createReporter(node);
+    this.heartbeat = createHeartbeat({
+      board,
+      clock,
+      status: () => this.status(),
+      mayShow: () => this.ownsName(),
+    });
+    this.snapshots = createSnapshotKeeper({ files, clock, logger });
+    this.subnetFile = createSubnetFile({
+      files,
+      clock,
+      wanted: () => this.plan()?.subnetEnv ?? null,
+      onDrift: (item) => {
+        logger.warn("drift healed", { noun: item.noun, problem: item.problem });
+        this.reporter.drift([item], 1);
+      },
+      onProblem: (problem) => {
+        this.fileProblem = problem;
+      },
+    });
+  }
+
+  start(): void {
+    const { signal } = this.abort;
+    const parts = [
+      this.tail.run(signal),
+      this.host.run(signal),
+      this.keep.run(signal),
+      this.heartbeat.run(signal),
+      this.snapshots.run(this.tail, signal),
+      this.subnetFile.run(signal),
+      this.report(signal),
+      this.watchStart(signal),
+    ];
+    for (const part of parts) {
+      // A part that throws is a bug in it: end with its words rather than live on half a body.
+      part.catch((error: unknown) => this.end({ code: 1, reason: describeError(error) }));
+    }
+  }
+
+  status(): AgentStatus {
+    return statusOf(this.parts());
+  }
+
+  state(): Readonly<FabricState> {
+    return this.tail.state();
+  }
+
+  plan(): Plan | null {
+    const state = this.tail.state();
+    if (!this.mayAct() || state.config === null) return null;
+    if (!state.leases.has(this.options.node)) return null;
+    if (this.planned?.changedSeq !== state.changedSeq) {
+      this.planned = { changedSeq: state.changedSeq, plan: desired(state, this.options.node) };
+    }
+    return this.planned.plan;
+  }
+
+  acceptLog(): boolean {
+    if (this.tail.view().damage === null) return false;
+    this.deps.logger.warn("log accepted by operator");
+    this.planned = null;
+    this.lastRound = null;
+    this.appliedSeq = 0;
+    this.tail.accept();
+    return true;
+  }
+
+  async leave(reason: string): Promise<void> {
+    const { node } = this.options;
+    // From here on the keeper must not claim again what is being given up.
+    this.stopping = true;
+    const decision = decide(this.tail.state(), { type: "Leave", node, reason });
+    if (!decision.ok) return;
+    for (const draft of decision.events) {
+      const said = await this.speaker.say(draft);
+      if (!said.ok) throw new Error(said.reason);
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.end({ code: 0, reason: null });
+  }
+
+  private self(): Parameters<typeof createKeep>[0]["self"] extends () => infer S ? S : never {
+    const { node, instance, ttlSeconds, marginSeconds } = this.options;
+    const { config } = this.tail.state();
+    const member = config === null ? { reason: "no configuration" } : this.host.member(config);
+    return { node, instance, member, ttlSeconds, marginSeconds };
+  }
+
+  /** The node of our name in the log is this very instance. */
+  private ownsName(): boolean {
+    const known = this.tail.state().nodes.get(this.options.node);
+    return known === undefined || known.instance === this.options.instance;
+  }
+
+  /** Hands off while the log is damaged or not read to its end; the snapshot stands in for it. */
+  private mayAct(): boolean {
+    const { caughtUp, damage, connected } = this.tail.view();
+    if (this.stopping || damage !== null || !this.ownsName()) return false;
+    if (caughtUp) return true;
+    const waitedMs = this.deps.clock.nowMs() - this.startedMs;
+    return this.hasSnapshot && !connected && waitedMs >= OFFLINE_START_MS;
+  }
+
+  private wanted(): Wanted {
+    return { plan: this.plan(), prune: this.tail.view().caughtUp };
+  }
+
+  private onLogChange(): void {
+    const view = this.tail.view();
+    if (view.damage !== null && view.damage !== this.lastDamage) {
+      this.deps.logger.error("frozen", { seq: view.seq, reason: view.damage });
+      this.reporter.frozen(view.damage);
+    }
+    if (view.damage === null && this.lastDamage !== null) {
+      this.deps.logger.info("log is good again", { seq: view.seq });
+    }
+    this.lastDamage = view.damage;
+    this.lostSinceMs = view.connected ? null : (this.lostSinceMs ?? this.deps.clock.nowMs());
+    const before = this.planned?.plan ?? null;
+    const after = this.plan();
+    if (after !== before || this.lastRound?.seq !== after?.seq) this.loop.wake();
+    else this.noteApplied();
+    if (after !== before) void this.subnetFile.ensure();
+    this.keep.wake();
+    this.snapshots.wake();
+    this.heartbeat.wake();
+  }
+
+  private onRound(round: Round): void {
+    this.lastRound = round;
+    for (const item of round.drift) {
+      const { noun, problem, found, wanted } = item;
+      this.deps.logger.warn("drift healed", { noun, problem, found, wanted });
+    }
+    if (round.driftCount > 0) this.reporter.drift(round.drift, round.driftCount);
+    this.noteApplied();
+    if (!this.wasReady && isReady(this.parts())) {
+      this.wasReady = true;
+      const { seq } = this.tail.view();
+      this.deps.logger.info("ready", { seq, ms: this.deps.clock.nowMs() - this.startedMs });
+    }
+    this.heartbeat.wake();
+  }
+
+  /** The kernel is right for the current plan, and no record since changed the plan. */
+  private noteApplied(): void {
+    const { lastRound, planned } = this;
+    if (lastRound === null || planned === null) return;
+    if (lastRound.seq === planned.plan.seq && lastRound.clean) {
+      this.appliedSeq = this.tail.state().seq;
+    }
+  }
+
+  private problems(): readonly string[] {
+    const found: string[] = [];
+    const view = this.tail.view();
+    const { clock } = this.deps;
+    if (view.damage !== null) found.push(`frozen: ${view.damage}`);
+    const lostMs = this.lostSinceMs === null ? 0 : clock.nowMs() - this.lostSinceMs;
+    const slowStart = !view.caughtUp && lostMs >= OFFLINE_START_MS;
+    if (view.trouble !== null && (slowStart || lostMs >= LOST_LOG_MS)) {
+      found.push(`log: ${view.trouble.message}`);
+    }
+    if (this.keepProblem !== null) found.push(this.keepProblem);
+    if (this.fileProblem !== null) found.push(this.fileProblem);
+    const plan = this.plan();
+    if (plan !== null) {
+      found.push(...plan.problems);
+      for (const { node, error } of plan.peers) {
+        if (error !== null) found.push(`peer ${node}: ${error}`);
+      }
+    }
+    const round = this.lastRound;
+    if (round?.error != null) found.push(`kernel: ${round.error}`);
+    for (const [who, why] of round?.failures ?? []) {
+      found.push(who === "host" ? why : `peer ${who}: ${why}`);
+    }
+    return found;
+  }
+
+  private parts(): Parts {
+    return {
+      node: this.options.node,
+      instance: this.options.instance,
+      version: this.options.version,
+      tail: this.tail.view(),
+      state: this.tail.state(),
+      plan: this.plan(),
+      round: this.lastRound,
+      appliedSeq: this.appliedSeq,
+      problems: this.problems(),
+      stopping: this.stopping,
+      wasReady: this.wasReady,
+      healed: this.reporter.healed(),
+    };
+  }
+
+  /** Publishes transitions, at most one a second, while there is a good log to publish to. */
+  private async report(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(this.deps.clock, REPORT_MS, signal);
+      const { caughtUp, connected, damage } = this.tail.view();
+      if (this.wasReady) this.reporter.problems(this.problems());
+      const draft = this.reporter.next();
+      if (signal.aborted || draft === null || this.stopping) continue;
+      // A log that is not trusted is not written to either.
+      if (!caughtUp || !connected || damage !== null || !this.ownsName()) continue;
+      const said = await this.speaker.say(draft);
+      if (said.ok) this.reporter.published(draft);
+    }
+  }
+
+  /** The two ways a start without a log can go: on with the snapshot, or not at all. */
+  private async watchStart(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.deps;
+    await sleep(clock, OFFLINE_START_MS, signal);
+    if (this.tail.view().connected || signal.aborted) return;
+    if (this.hasSnapshot) {
+      const { seq } = this.tail.view();
+      logger.warn("log unreachable, starting from the snapshot", { seq });
+      this.loop.wake();
+      return;
+    }
+    await sleep(clock, GIVE_UP_MS - OFFLINE_START_MS, signal);
+    const { connected, trouble } = this.tail.view();
+    if (connected || signal.aborted) return;
+    const reason = trouble?.message ?? "the log does not answer";
+    await this.end({ code: 3, reason: `${reason}; there is no snapshot to start from` });
+  }
+
+  private async end(end: AgentEnd): Promise<void> {
+    if (this.abort.signal.aborted) return;
+    this.stopping = true;
+    await this.snapshots.flush(this.tail);
+    await this.heartbeat.last();
+    this.abort.abort();
+    await this.loop.stop();
+    this.resolveDone(end);
+  }
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

@@ -1,0 +1,79 @@
+// Follows what the host is: its devices, addresses and routes, and from them the underlay to announce.
+
+import type { Family } from "../events/address.ts";
+import type { Clock } from "../events/clock.ts";
+import { sleep } from "../events/clock.ts";
+import type { Member } from "../events/event.ts";
+import type { FabricConfig } from "../events/network-config.ts";
+import type { HostFacts, Kernel } from "../reconcilers/kernel.ts";
+import { type Identity, memberOf } from "./member.ts";
+import { chooseUnderlay, type UnderlayBy } from "./underlay.ts";
+import { createWaker } from "./waker.ts";
+
+export interface HostWatchDeps {
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  readonly identity: Identity;
+  readonly underlay: UnderlayBy;
+  /** Called when the facts may have changed. */
+  readonly onChange: () => void;
+}
+
+export interface HostWatch {
+  /** What to announce under `config`, or why nothing can be. */
+  member(config: FabricConfig): Member | { readonly reason: string };
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** Notifications come in bursts; one look serves a burst. */
+const SETTLE_MS = 20;
+const RETRY_MS = 1000;
+
+export function createHostWatch(deps: HostWatchDeps): HostWatch {
+  const { kernel, clock, identity, underlay } = deps;
+  const waker = createWaker(clock);
+  let facts: HostFacts | null = null;
+  let reachDev: string | null = null;
+  let trouble = "the host's devices are not known yet";
+
+  async function look(): Promise<boolean> {
+    try {
+      if (underlay.by === "reach") reachDev = await kernel.routeTo(underlay.ip);
+      facts = await kernel.facts();
+      return true;
+    } catch (error) {
+      trouble = `the host's devices cannot be read: ${String(error)}`;
+      return false;
+    }
+  }
+
+  return {
+    member: (config) => {
+      if (facts === null) return { reason: trouble };
+      const { publicIp, publicIpv6 } = identity;
+      const flags = { by: underlay, reachDev, publicIp, publicIpv6 };
+      const choice = chooseUnderlay(facts, flags, familiesOf(config));
+      return choice.ok ? memberOf(config, choice.underlay, identity) : { reason: choice.reason };
+    },
+    run: async (signal) => {
+      const watch = kernel.watch(waker.wake);
+      try {
+        while (!signal.aborted) {
+          const known = await look();
+          deps.onChange();
+          await waker.wait(known ? null : RETRY_MS, signal);
+          await sleep(clock, SETTLE_MS, signal);
+        }
+      } finally {
+        watch.close();
+      }
+    },
+  };
+}
+
+function familiesOf(config: FabricConfig): readonly Family[] {
+  const families: Family[] = [];
+  if (config.ipv4 !== null) families.push("ipv4");
+  if (config.ipv6 !== null) families.push("ipv6");
+  return families;
+}

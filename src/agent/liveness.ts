@@ -1,0 +1,71 @@
+// Whether another agent of the same name is alive: it shows itself on the status board every few
+// seconds. Clocks of two hosts are never compared; an entry counts as alive when it moves on while
+// it is looked at.
+
+import { z } from "zod";
+import { type Clock, sleep } from "../events/clock.ts";
+import { LogError } from "../events/log.ts";
+import type { StatusBoard } from "../events/status-board.ts";
+
+/** An agent shows itself at least this often. */
+export const HEARTBEAT_MS = 2000;
+/** An agent that was not seen for this long is taken for gone. */
+export const GONE_MS = 3 * HEARTBEAT_MS;
+
+export interface LivenessQuestion {
+  readonly board: StatusBoard;
+  readonly clock: Clock;
+  readonly node: string;
+  /** Of the asking agent; entries by itself do not count. */
+  readonly instance: string;
+  readonly signal: AbortSignal;
+}
+
+const entry = z.object({ instance: z.string(), state: z.string() });
+
+/** Who else is alive under this name, in words, or null when nobody shows up for GONE_MS. */
+export async function aliveElsewhere(question: LivenessQuestion): Promise<string | null> {
+  const { clock, signal, node } = question;
+  const first = await look(question);
+  if (first === null) return null;
+  const untilMs = clock.nowMs() + GONE_MS;
+  while (clock.nowMs() < untilMs && !signal.aborted) {
+    await sleep(clock, HEARTBEAT_MS / 4, signal);
+    const now = await look(question);
+    if (now === null) return null;
+    if (now.timeMs !== first.timeMs) {
+      return `the name ${node} is in use by a live agent (instance ${now.instance})`;
+    }
+  }
+  return null;
+}
+
+/** The other's entry, or null when there is none, it is ours, or its agent said that it stops. */
+async function look(
+  question: LivenessQuestion,
+): Promise<{ readonly timeMs: number; readonly instance: string } | null> {
+  const found = (await entries(question.board)).find((status) => status.node === question.node);
+  if (found === undefined) return null;
+  const parsed = entry.safeParse(readJson(found.payload));
+  if (!parsed.success) return null;
+  const { instance, state } = parsed.data;
+  if (instance === question.instance || state === "stopping") return null;
+  return { timeMs: found.timeMs, instance };
+}
+
+async function entries(board: StatusBoard): ReturnType<StatusBoard["list"]> {
+  try {
+    return await board.list();
+  } catch (error) {
+    if (error instanceof LogError) return []; // The board is a hint; without it the log decides.
+    throw error;
+  }
+}
+
+function readJson(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(payload));
+  } catch {
+    return null; // Not an agent's entry.
+  }
+}

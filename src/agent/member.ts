@@ -1,0 +1,64 @@
+// What a node announces about itself, from the fabric's configuration and the host's underlay.
+
+import type { Ip } from "../events/address.ts";
+import type { Member } from "../events/event.ts";
+import type { FabricConfig } from "../events/network-config.ts";
+import { vtepMac } from "../events/vtep-mac.ts";
+import type { Underlay } from "./underlay.ts";
+
+export interface Identity {
+  readonly fabric: string;
+  readonly node: string;
+  readonly instance: string;
+  readonly version: string;
+  readonly ipMasq: boolean;
+  readonly publicIp: Ip | null;
+  readonly publicIpv6: Ip | null;
+}
+
+export function memberOf(config: FabricConfig, underlay: Underlay, self: Identity): Member {
+  const tunnels = config.backend.type === "vxlan";
+  const { fabric, node } = self;
+  return {
+    node,
+    instance: self.instance,
+    publicIp: config.ipv4 === null ? null : (self.publicIp ?? underlay.local),
+    publicIpv6: config.ipv6 === null ? null : (self.publicIpv6 ?? underlay.localv6),
+    vtepMac: tunnels && config.ipv4 !== null ? vtepMac(fabric, node, "ipv4") : null,
+    vtepMacV6: tunnels && config.ipv6 !== null ? vtepMac(fabric, node, "ipv6") : null,
+    backend: config.backend.type,
+    underlay: {
+      dev: underlay.dev,
+      mtu: underlay.mtu,
+      local: underlay.local,
+      localv6: underlay.localv6,
+      onlink: underlay.onlink.slice(0, 64),
+    },
+    ipMasq: self.ipMasq,
+    capabilities: [],
+    version: self.version,
+  };
+}
+
+/** True when the announced facts are still the present ones. */
+export function sameMember(a: Member, b: Member): boolean {
+  return JSON.stringify(facts(a)) === JSON.stringify(facts(b));
+}
+
+/** The fields of a Member in one order, without what the fold adds to a Node. */
+function facts(m: Member): readonly unknown[] {
+  const { dev, mtu, local, localv6, onlink } = m.underlay;
+  return [
+    m.node,
+    m.instance,
+    m.publicIp,
+    m.publicIpv6,
+    m.vtepMac,
+    m.vtepMacV6,
+    m.backend,
+    [dev, mtu, local, localv6, onlink],
+    m.ipMasq,
+    m.capabilities,
+    m.version,
+  ];
+}

@@ -1,0 +1,88 @@
+// Says things in the log and tells what became of them. The answer that counts is the fold's: after
+// the append it waits until the own tail has passed the sequence, then reads the verdict there.
+
+import { type Clock, sleep } from "../events/clock.ts";
+import { encode } from "../events/codec.ts";
+import type { Draft } from "../events/event.ts";
+import { type EventLog, LogError, type Recorded } from "../events/log.ts";
+import { subjectOf } from "../events/subject.ts";
+import { lost, type Verdict } from "../events/verdict.ts";
+
+export type Said =
+  | { readonly ok: true; readonly seq: number; readonly verdict: Verdict }
+  /** Not known to be in the log, or not seen there in time: look at the state again. */
+  | { readonly ok: false; readonly reason: string };
+
+export interface Speaker {
+  say(draft: Draft): Promise<Said>;
+  /** To be called for every folded record. */
+  heard(record: Recorded, verdict: Verdict): void;
+}
+
+/** An acknowledged record that does not come back within this was lost with its server. */
+const ECHO_MS = 5000;
+
+export interface SpeakerDeps {
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly fabric: string;
+  readonly newId: () => string;
+}
+
+export function createSpeaker({ log, clock, fabric, newId }: SpeakerDeps): Speaker {
+  /** Sequences somebody waits for; a verdict may come before the append's own answer does. */
+  const recent = new Map<number, Verdict>();
+  const waiting = new Map<number, (verdict: Verdict) => void>();
+  let outstanding = 0;
+  let heardSeq = 0;
+
+  function echoOf(seq: number): Promise<Verdict | null> {
+    const early = recent.get(seq);
+    if (early !== undefined) return Promise.resolve(early);
+    // A duplicate's sequence is that of the first copy, which went by before anyone asked.
+    if (seq <= heardSeq) return Promise.resolve(lost("said before"));
+    const stop = new AbortController();
+    const late = sleep(clock, ECHO_MS, stop.signal).then(() => null);
+    const heard = new Promise<Verdict>((resolve) => waiting.set(seq, resolve));
+    return Promise.race([heard, late]).finally(() => {
+      waiting.delete(seq);
+      stop.abort();
+    });
+  }
+
+  async function say(draft: Draft): Promise<Said> {
+    const id = idOf(draft) ?? newId();
+    const subject = subjectOf(fabric, draft);
+    outstanding++;
+    try {
+      const stored = await log.append({ subject, payload: encode(draft, id), id });
+      if (!stored.ok) return { ok: false, reason: "another writer was first" };
+      const verdict = await echoOf(stored.seq);
+      if (verdict === null)
+        return { ok: false, reason: `sequence ${stored.seq} did not come back` };
+      return { ok: true, seq: stored.seq, verdict };
+    } catch (error) {
+      if (error instanceof LogError) return { ok: false, reason: error.message };
+      throw error;
+    } finally {
+      outstanding--;
+      if (outstanding === 0) recent.clear();
+    }
+  }
+
+  return {
+    say,
+    heard: (record, verdict) => {
+      heardSeq = record.seq;
+      if (outstanding === 0) return;
+      recent.set(record.seq, verdict);
+      waiting.get(record.seq)?.(verdict);
+    },
+  };
+}
+
+/** Many hosts may propose one expiry; one id for it lets the server keep the first only. */
+function idOf(draft: Draft): string | null {
+  if (draft.type !== "LeaseExpired") return null;
+  return `expire-${draft.data.owner}-${draft.data.epoch}`;
+}
