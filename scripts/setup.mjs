@@ -1,0 +1,146 @@
+#!/usr/bin/env node
+// Makes a fresh machine ready: npm packages from the lock file, then the system's own tools from
+// its package manager. Plain JavaScript for Node.js 20, because nothing else is there yet. It
+// installs only what is lacking, so the second time it looks, finds everything and says one line.
+// It needs neither git nor a terminal, and downloads nothing but packages.
+
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { installCommand, missingTools, packagesFor } from "./system-tools.mjs";
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const NODE_MAJOR_MIN = 20;
+const OUTPUT_LINES_MAX = 25;
+
+function say(text) {
+  process.stdout.write(`setup: ${text}\n`);
+}
+
+function fail(text) {
+  process.stderr.write(`setup: ${text}\n`);
+  process.exit(1);
+}
+
+/** Runs a command without a stdin; its output matters only if it fails. */
+function run(command, args, env = {}) {
+  const result = spawnSync(command, args, {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    encoding: "utf8",
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  if (result.status === 0) return { ok: true, output: "" };
+  const output = result.error?.message ?? `${result.stdout}${result.stderr}`;
+  return { ok: false, output: output.trim() };
+}
+
+function runOrFail(command, args, env) {
+  const result = run(command, args, env);
+  if (result.ok) return;
+  // npm says what is wrong first and then prints its whole manual.
+  const said = result.output.split("\n").slice(0, OUTPUT_LINES_MAX).join("\n");
+  fail(`"${[command, ...args].join(" ")}" failed:\n${said}`);
+}
+
+function lockedPackages(file) {
+  if (!existsSync(file)) return {};
+  return JSON.parse(readFileSync(file, "utf8")).packages ?? {};
+}
+
+/**
+ * True if node_modules holds what the lock file names. npm writes node_modules/.package-lock.json
+ * as its last step, so an interrupted installation is not taken for a complete one. Contents are
+ * compared and not times, because a copy or a checkout gives files any time it likes.
+ */
+function isInstalled() {
+  const wanted = lockedPackages(join(ROOT, "package-lock.json"));
+  const found = lockedPackages(join(ROOT, "node_modules", ".package-lock.json"));
+  for (const [path, entry] of Object.entries(wanted)) {
+    if (path === "") continue;
+    const have = found[path];
+    if (have === undefined && entry.optional) continue;
+    if (have?.version !== entry.version || have?.integrity !== entry.integrity) return false;
+    if (!existsSync(join(ROOT, path, "package.json"))) return false;
+  }
+  return Object.keys(found).every((path) => path in wanted);
+}
+
+function ensureNode() {
+  const major = Number(process.versions.node.split(".")[0]);
+  if (major < NODE_MAJOR_MIN) {
+    fail(`Node.js ${NODE_MAJOR_MIN} or newer is needed, this is ${process.versions.node}`);
+  }
+  if (process.platform !== "linux") fail(`Heddle runs on Linux, this is ${process.platform}`);
+}
+
+function ensurePackages() {
+  if (isInstalled()) return false;
+  say("installing npm packages from package-lock.json (npm ci)");
+  runOrFail("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  return true;
+}
+
+function bunRuns() {
+  return run("sh", [join(ROOT, "scripts", "bun.sh"), "--version"]).ok;
+}
+
+/** Where npm blocked install scripts Bun is found in place; a rebuild is the second way. */
+function ensureBun() {
+  if (bunRuns()) return false;
+  say("repairing Bun (npm rebuild bun)");
+  const repaired = run("npm", ["rebuild", "bun", "--loglevel=error"]);
+  if (bunRuns()) return true;
+  return fail(
+    `Bun does not run on this machine (${process.arch}, glibc 2.17 or newer needed). ` +
+      `npm said: ${repaired.output || "nothing"}`,
+  );
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch (error) {
+    if (error.code === "ENOENT" || error.code === "EACCES" || error.code === "ENOTDIR")
+      return false;
+    throw error;
+  }
+}
+
+/** Debian keeps sbin out of a user's PATH, but that is where ip and nft live. */
+function hasCommand(name) {
+  const dirs = [...(process.env.PATH ?? "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin"];
+  return dirs.some((dir) => dir !== "" && isExecutable(join(dir, name)));
+}
+
+function ensureTools() {
+  const missing = missingTools(hasCommand);
+  if (missing.length === 0) return false;
+  const commands = missing.map((tool) => tool.command).join(", ");
+  const install = installCommand(hasCommand);
+  if (install === null) {
+    return fail(`no apt-get, dnf, apk or pacman here; install what provides: ${commands}`);
+  }
+  const packages = packagesFor(missing, install.manager);
+  const byHand = [...install.install, ...packages].join(" ");
+  if (process.getuid() !== 0) {
+    return fail(`missing commands: ${commands}. As root run: ${byHand}`);
+  }
+  say(`installing ${packages.join(" ")} (for ${commands})`);
+  if (packages.includes("nats-server") && existsSync("/run/systemd/system")) {
+    say("note: the distribution may start its own nats-server.service on port 4222");
+  }
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  if (install.refresh !== null) runOrFail(install.refresh[0], install.refresh.slice(1), env);
+  runOrFail(install.install[0], [...install.install.slice(1), ...packages], env);
+  const still = missingTools(hasCommand).map((tool) => tool.command);
+  if (still.length > 0) fail(`installed, but still missing: ${still.join(", ")}`);
+  return true;
+}
+
+ensureNode();
+const changes = [ensurePackages(), ensureBun(), ensureTools()];
+say(changes.some(Boolean) ? "done" : "everything is in place");
