@@ -1,0 +1,53 @@
+// What a test run consists of: the tiers, which test file belongs to which, and what the words on
+// the command line select. Pure: it is given the list of files.
+
+export interface Tier {
+  name: string;
+  /** Folders under test/ that belong here; unit takes whatever no other tier claims. */
+  folders: readonly string[];
+  /** For one test, milliseconds. */
+  testTimeoutMs: number;
+  /** For the tier as a whole; all together stay under ten minutes. */
+  tierTimeoutMs: number;
+  /** Processes side by side. Kernel and end-to-end tests measure time, so they get the machine. */
+  workers: number;
+}
+
+export const TIERS: readonly Tier[] = [
+  { name: "unit", folders: [], testTimeoutMs: 60_000, tierTimeoutMs: 150_000, workers: 2 },
+  { name: "sim", folders: ["sim"], testTimeoutMs: 90_000, tierTimeoutMs: 100_000, workers: 1 },
+  { name: "netns", folders: ["netns"], testTimeoutMs: 60_000, tierTimeoutMs: 120_000, workers: 1 },
+  { name: "e2e", folders: ["e2e"], testTimeoutMs: 180_000, tierTimeoutMs: 220_000, workers: 1 },
+];
+
+export interface Selection {
+  /** Files per tier name; a tier without files is left out. */
+  files: Map<string, string[]>;
+  /** Everything from the first option on, for `bun test`. */
+  options: string[];
+  /** Words that selected nothing. */
+  unknown: string[];
+}
+
+export function tierOf(file: string): string {
+  const folder = file.split("/")[1] ?? "";
+  return TIERS.find((tier) => tier.folders.includes(folder))?.name ?? "unit";
+}
+
+/** `words` are tier names, or parts of a path; none selects everything. */
+export function select(words: readonly string[], all: readonly string[]): Selection {
+  const split = words.findIndex((word) => word.startsWith("-"));
+  const names = split < 0 ? words : words.slice(0, split);
+  const isTier = (word: string): boolean => TIERS.some((tier) => tier.name === word);
+  const matches = (word: string, file: string): boolean =>
+    isTier(word) ? tierOf(file) === word : file.includes(word.replace(/^\.\//, ""));
+  const wanted = all.filter((file) => names.length === 0 || names.some((w) => matches(w, file)));
+  const files = Map.groupBy(wanted, tierOf);
+  return {
+    files: new Map(
+      TIERS.flatMap(({ name }) => (files.has(name) ? [[name, files.get(name) ?? []]] : [])),
+    ),
+    options: split < 0 ? [] : words.slice(split),
+    unknown: names.filter((word) => !isTier(word) && !all.some((file) => matches(word, file))),
+  };
+}
