@@ -3,14 +3,15 @@
 // here saves a round trip and gives a clear message, and the fold stays the arbiter. To keep the two
 // from disagreeing it tries each draft on the fold's own rules wherever that is possible.
 
-import type { Cidr, Ip, Mac } from "./address.ts";
+import type { Cidr } from "./address.ts";
 import { allocate } from "./allocate.ts";
 import type { Draft, Member } from "./event.ts";
+import { peerClash } from "./fold-admin.ts";
 import { takenBy } from "./fold-lease.ts";
-import { endpointClash } from "./fold-member.ts";
+import { endpointClash, notMember } from "./fold-member.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import { inPool } from "./pool.ts";
-import type { FabricState } from "./state.ts";
+import type { FabricState, ForeignPeer } from "./state.ts";
 
 export type Command =
   | { readonly type: "Configure"; readonly document: unknown }
@@ -28,13 +29,7 @@ export type Command =
       readonly note: string;
     }
   | { readonly type: "Revoke"; readonly subnet: Cidr; readonly note: string }
-  | {
-      readonly type: "AddPeer";
-      readonly name: string;
-      readonly subnet: Cidr;
-      readonly publicIp: Ip;
-      readonly vtepMac: Mac | null;
-    }
+  | ({ readonly type: "AddPeer" } & ForeignPeer)
   | { readonly type: "RemovePeer"; readonly name: string };
 
 export type Decision =
@@ -65,10 +60,8 @@ export function decide(state: Readonly<FabricState>, command: Command): Decision
       return reserve(state, command);
     case "Revoke":
       return revoke(state, command.subnet, command.note);
-    case "AddPeer": {
-      const { type: _, ...data } = command;
-      return one({ type: "PeerAdded", data });
-    }
+    case "AddPeer":
+      return addPeer(state, command);
     case "RemovePeer":
       return state.peers.has(command.name)
         ? one({ type: "PeerRemoved", data: { name: command.name } })
@@ -86,8 +79,10 @@ function member(
   state: Readonly<FabricState>,
   command: { readonly type: "Join" | "Update"; readonly member: Member },
 ): Decision {
-  const clash = endpointClash(state, command.member);
-  if (clash !== null) return refuse(clash);
+  const fault =
+    (command.type === "Update" ? notMember(state, command.member) : null) ??
+    endpointClash(state, command.member);
+  if (fault !== null) return refuse(fault);
   return one({
     type: command.type === "Join" ? "NodeJoined" : "NodeUpdated",
     data: command.member,
@@ -154,6 +149,13 @@ function revoke(state: Readonly<FabricState>, subnet: Cidr, note: string): Decis
     return refuse(`${subnet} is neither leased nor reserved`);
   }
   return one({ type: "LeaseRevoked", data: { subnet, note } });
+}
+
+function addPeer(state: Readonly<FabricState>, peer: ForeignPeer): Decision {
+  const { name, subnet, publicIp, vtepMac } = peer;
+  const data = { name, subnet, publicIp, vtepMac };
+  const clash = peerClash(state, data);
+  return clash === null ? one({ type: "PeerAdded", data }) : refuse(clash);
 }
 
 function one(event: Draft): Decision {

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { parseCidr, parseIp, parseMac } from "./address.ts";
 import { isNodeName } from "./name.ts";
+import { isShallow } from "./network-config-keys.ts";
 
 const ip = z.string().refine((text) => parseIp(text) === text, "expected a canonical IP address");
 const cidr = z.string().refine((text) => parseCidr(text) === text, "expected a canonical prefix");
@@ -55,7 +56,12 @@ const driftItem = z.object({
 });
 
 const data = {
-  FabricConfigured: z.object({ config: z.record(z.string(), z.json()) }),
+  FabricConfigured: z.object({
+    // Not z.json(): it recurses as deep as the payload goes, and overflows the stack.
+    config: z
+      .record(z.string(), z.unknown())
+      .refine((config) => isShallow(config), "nested too deeply"),
+  }),
   PeerAdded: z.object({ name, subnet: cidr, publicIp: ip, vtepMac: mac.nullable() }),
   PeerRemoved: z.object({ name }),
   LeaseReserved: z.object({ subnet: cidr, node: nodeName.nullable(), note: text }),

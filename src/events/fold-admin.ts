@@ -5,7 +5,7 @@ import type { EventOf } from "./event.ts";
 import { dropLease, withdraw } from "./fold-lease.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import { inPool } from "./pool.ts";
-import type { FabricState } from "./state.ts";
+import type { FabricState, ForeignPeer } from "./state.ts";
 import { accepted, against, lost, type Verdict } from "./verdict.ts";
 
 type AdminEvent = EventOf<
@@ -57,28 +57,34 @@ function configure(state: FabricState, document: unknown): Verdict {
   return accepted;
 }
 
-function addPeer(state: FabricState, data: EventOf<"PeerAdded">["data"]): Verdict {
-  const wanted = prefixOf(data.subnet);
-  for (const peer of state.peers.values()) {
-    if (peer.name !== data.name && overlaps(wanted, prefixOf(peer.subnet))) {
-      return lost(`${data.subnet} overlaps peer ${peer.name}`);
-    }
-  }
-  for (const [subnet, node] of state.owners) {
-    if (overlaps(wanted, prefixOf(subnet)))
-      return lost(`${data.subnet} overlaps ${subnet} of ${node}`);
-  }
-  for (const endpoint of [data.publicIp, data.vtepMac]) {
-    const holder = endpoint === null ? undefined : state.endpoints.get(endpoint);
-    if (holder !== undefined && holder !== peerHolder(data.name)) {
-      return lost(`${endpoint} belongs to ${holder}`);
-    }
-  }
+function addPeer(state: FabricState, data: ForeignPeer): Verdict {
+  const clash = peerClash(state, data);
+  if (clash !== null) return lost(clash);
   forgetEndpoints(state, data.name);
   state.peers.set(data.name, data);
   state.endpoints.set(data.publicIp, peerHolder(data.name));
   if (data.vtepMac !== null) state.endpoints.set(data.vtepMac, peerHolder(data.name));
   return accepted;
+}
+
+/** What this peer gets in the way of, in words, or null. */
+export function peerClash(state: Readonly<FabricState>, data: ForeignPeer): string | null {
+  const wanted = prefixOf(data.subnet);
+  for (const peer of state.peers.values()) {
+    if (peer.name !== data.name && overlaps(wanted, prefixOf(peer.subnet))) {
+      return `${data.subnet} overlaps peer ${peer.name}`;
+    }
+  }
+  for (const [subnet, node] of state.owners) {
+    if (overlaps(wanted, prefixOf(subnet))) return `${data.subnet} overlaps ${subnet} of ${node}`;
+  }
+  for (const endpoint of [data.publicIp, data.vtepMac]) {
+    const holder = endpoint === null ? undefined : state.endpoints.get(endpoint);
+    if (holder !== undefined && holder !== peerHolder(data.name)) {
+      return `${endpoint} belongs to ${holder}`;
+    }
+  }
+  return null;
 }
 
 function removePeer(state: FabricState, name: string): Verdict {

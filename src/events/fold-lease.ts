@@ -64,15 +64,14 @@ function shapeFault(state: FabricState, subnets: readonly Cidr[]): string | null
 export function takenBy(state: FabricState, subnet: Cidr, node: string): string | null {
   const owner = state.owners.get(subnet);
   if (owner !== undefined && owner !== node) return `belongs to ${owner}`;
-  const reservation = state.reservations.get(subnet);
-  if (reservation !== undefined && reservation.node !== node) {
+  const wanted = prefixOf(subnet);
+  // Overlap, not equality: a reservation outlives a change of SubnetLen.
+  for (const reservation of state.reservations.values()) {
+    if (reservation.node === node || !overlaps(wanted, prefixOf(reservation.subnet))) continue;
     return reservation.node === null ? "is reserved" : `is reserved for ${reservation.node}`;
   }
-  if (state.peers.size > 0) {
-    const wanted = prefixOf(subnet);
-    for (const peer of state.peers.values()) {
-      if (overlaps(wanted, prefixOf(peer.subnet))) return `overlaps peer ${peer.name}`;
-    }
+  for (const peer of state.peers.values()) {
+    if (overlaps(wanted, prefixOf(peer.subnet))) return `overlaps peer ${peer.name}`;
   }
   return null;
 }

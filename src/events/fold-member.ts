@@ -50,15 +50,19 @@ function join(state: FabricState, data: Member): Verdict {
 
 function update(state: FabricState, data: Member): Verdict {
   const known = state.nodes.get(data.node);
-  if (!known?.present) return lost(`${data.node} has not joined`);
-  if (known.instance !== data.instance) {
-    return lost(`${data.node} is now instance ${known.instance}`);
-  }
-  const clash = endpointClash(state, data);
-  if (clash !== null) return lost(clash);
+  const fault = notMember(state, data) ?? endpointClash(state, data);
+  if (known === undefined || fault !== null) return lost(fault ?? `${data.node} has not joined`);
   withdraw(state, known);
   enter(state, { ...known, ...data, present: true, updatedSeq: state.seq, heardMs: state.timeMs });
   return accepted;
+}
+
+/** Why `data` does not speak for a present member, or null. */
+export function notMember(state: Readonly<FabricState>, data: Member): string | null {
+  const known = state.nodes.get(data.node);
+  if (!known?.present) return `${data.node} has not joined`;
+  if (known.instance === data.instance) return null;
+  return `${data.node} is now instance ${known.instance}`;
 }
 
 function leave(state: FabricState, name: string): Verdict {
@@ -75,7 +79,7 @@ function enter(state: FabricState, node: Node): void {
 }
 
 /** Which other node answers at one of these endpoints, in words, or null. */
-export function endpointClash(state: FabricState, data: Member): string | null {
+export function endpointClash(state: Readonly<FabricState>, data: Member): string | null {
   for (const endpoint of endpointsOf(data)) {
     const holder = state.endpoints.get(endpoint);
     if (holder !== undefined && holder !== data.node) return `${endpoint} belongs to ${holder}`;

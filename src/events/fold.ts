@@ -10,7 +10,7 @@ import { foldLease } from "./fold-lease.ts";
 import { foldMember } from "./fold-member.ts";
 import type { Recorded } from "./log.ts";
 import type { FabricState } from "./state.ts";
-import { accepted, type Verdict } from "./verdict.ts";
+import { accepted, against, type Verdict } from "./verdict.ts";
 
 /** How many quarantined records a state remembers; the count goes on. */
 export const QUARANTINE_MAX = 64;
@@ -43,9 +43,7 @@ export function fold(state: FabricState, record: Recorded): Folded {
   // Stream time never runs backwards for us, even if the server's clock did.
   state.timeMs = Math.max(state.timeMs, record.timeMs);
   const event = decoded.ok ? decoded.event : null;
-  const verdict: Verdict = decoded.ok
-    ? foldEvent(state, decoded.event)
-    : { kind: "quarantined", reason: decoded.reason };
+  const verdict = decoded.ok ? foldEvent(state, decoded.event) : against(decoded.reason);
   if (verdict.kind === "accepted" && event !== null && CHANGES.has(event.type)) {
     state.changedSeq = record.seq;
   }

@@ -6,6 +6,14 @@ import type { z } from "zod";
 export type Json = z.core.util.JSONType;
 export type Document = { readonly [key: string]: Json };
 
+/** Deeper than any configuration; recursion over what a stranger sent must have an end. */
+const DEPTH_MAX = 8;
+
+export function isShallow(value: unknown, left = DEPTH_MAX): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return left > 0 && Object.values(value).every((part) => isShallow(part, left - 1));
+}
+
 /** A key that cannot be accepted; caught in parseNetworkConfig, never seen outside. */
 export class ConfigRefusal extends Error {
   override readonly name = "ConfigRefusal";

@@ -18,6 +18,7 @@ import { type Backend, backendDocument, parseBackend } from "./network-config-ba
 import {
   ConfigRefusal,
   type Document,
+  isShallow,
   number,
   object,
   optional,
@@ -58,6 +59,7 @@ const KEYS = [
 export function parseNetworkConfig(json: unknown): ParsedConfig {
   try {
     const document = object(json, "the network configuration");
+    if (!isShallow(document)) throw words("the network configuration", "nested too deeply");
     refuseUnknown(document, KEYS, "");
     const config = readConfig(document);
     return { ok: true, config, document: completeDocument(config) };

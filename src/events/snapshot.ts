@@ -3,6 +3,7 @@
 // rules; a snapshot that does not fit is thrown away and the log is folded again.
 
 import { z } from "zod";
+import { fnv1a32 } from "./hash.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import type { Json } from "./network-config-keys.ts";
 import { type FabricState, initialState } from "./state.ts";
@@ -35,19 +36,19 @@ const header = z.object({
     chain: z.string(),
     tip: z.string(),
   }),
-  // The rest was written by encodeSnapshot of this very schema number, and the file carries a
-  // checksum: its shape is not checked again.
+  sum: z.number(),
+  // Written by encodeSnapshot of this very schema number, and the sum says that it is still what
+  // was written: its shape is not checked again.
   state: z.record(z.string(), z.unknown()),
 });
 
 export function encodeSnapshot(snapshot: Snapshot): string {
   const { position, state } = snapshot;
-  return JSON.stringify({
-    schema: SNAPSHOT_SCHEMA,
-    fabric: state.fabric,
-    position,
-    state: stateDocument(state),
-  });
+  // In the log's order, which the reconciler and its reports follow: a host that starts from a
+  // snapshot sees the same as one that folded the whole log.
+  const text = JSON.stringify(documentOf(state, (map) => [...map]));
+  const head = { schema: SNAPSHOT_SCHEMA, fabric: state.fabric, position, sum: fnv1a32(text) };
+  return `${JSON.stringify(head).slice(0, -1)},"state":${text}}`;
 }
 
 export type DecodedSnapshot =
@@ -66,12 +67,27 @@ export function decodeSnapshot(fabric: string, text: string): DecodedSnapshot {
   if (parsed.data.fabric !== fabric) {
     return { ok: false, reason: `it is of fabric ${parsed.data.fabric}` };
   }
+  if (fnv1a32(JSON.stringify(parsed.data.state)) !== parsed.data.sum) {
+    return { ok: false, reason: "damaged: the checksum does not match" };
+  }
+  const { position } = parsed.data;
   const state = stateFrom(fabric, parsed.data.state as unknown as StateDocument);
-  return { ok: true, snapshot: { position: parsed.data.position, state } };
+  if (state === null) return { ok: false, reason: "its configuration is not accepted any more" };
+  if (state.seq !== position.seq) {
+    return { ok: false, reason: `its state is of ${state.seq}, its position ${position.seq}` };
+  }
+  return { ok: true, snapshot: { position, state } };
 }
 
 /** The state as plain JSON: Maps become arrays in key order, so equal states give equal text. */
 export function stateDocument(state: Readonly<FabricState>): StateDocument {
+  return documentOf(state, (map) => [...map].sort(byKey));
+}
+
+type Entries = <V>(map: ReadonlyMap<string, V>) => readonly (readonly [string, V])[];
+
+function documentOf(state: Readonly<FabricState>, entries: Entries): StateDocument {
+  const values = <V>(map: ReadonlyMap<string, V>): readonly V[] => entries(map).map(([, v]) => v);
   return {
     fabric: state.fabric,
     seq: state.seq,
@@ -79,12 +95,12 @@ export function stateDocument(state: Readonly<FabricState>): StateDocument {
     timeMs: state.timeMs,
     config: state.configDocument,
     configSeq: state.configSeq,
-    nodes: inOrder(state.nodes),
-    leases: inOrder(state.leases),
-    reservations: inOrder(state.reservations),
-    peers: inOrder(state.peers),
-    tokens: inOrder(state.tokens),
-    endpoints: Object.fromEntries([...state.endpoints].sort(byKey)),
+    nodes: values(state.nodes),
+    leases: values(state.leases),
+    reservations: values(state.reservations),
+    peers: values(state.peers),
+    tokens: values(state.tokens),
+    endpoints: Object.fromEntries(entries(state.endpoints)),
     quarantine: state.quarantine,
   };
 }
@@ -107,15 +123,11 @@ export interface StateDocument {
   readonly quarantine: FabricState["quarantine"];
 }
 
-function inOrder<V>(map: ReadonlyMap<string, V>): readonly V[] {
-  return [...map].sort(byKey).map(([, value]) => value);
-}
-
 function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): number {
   return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;
 }
 
-function stateFrom(fabric: string, document: StateDocument): FabricState {
+function stateFrom(fabric: string, document: StateDocument): FabricState | null {
   const state = initialState(fabric);
   state.seq = document.seq;
   state.changedSeq = document.changedSeq;
@@ -123,10 +135,9 @@ function stateFrom(fabric: string, document: StateDocument): FabricState {
   state.configSeq = document.configSeq;
   if (document.config !== null) {
     const parsed = parseNetworkConfig(document.config);
-    if (parsed.ok) {
-      state.config = parsed.config;
-      state.configDocument = parsed.document;
-    }
+    if (!parsed.ok) return null;
+    state.config = parsed.config;
+    state.configDocument = parsed.document;
   }
   for (const node of document.nodes) state.nodes.set(node.node, node);
   for (const lease of document.leases) {

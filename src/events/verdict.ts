@@ -14,5 +14,13 @@ export function lost(reason: string): Verdict {
 }
 
 export function against(reason: string): Verdict {
-  return { kind: "quarantined", reason };
+  return { kind: "quarantined", reason: oneLine(reason) };
+}
+
+const REASON_CHARS_MAX = 400;
+
+/** The reason may quote what a stranger wrote: kept short, and safe to print on a terminal. */
+function oneLine(text: string): string {
+  const safe = text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
+  return safe.length > REASON_CHARS_MAX ? `${safe.slice(0, REASON_CHARS_MAX)}…` : safe;
 }
