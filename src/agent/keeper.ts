@@ -33,14 +33,18 @@ const EXPIRY_SPREAD_MS = 500;
 export function nextStep(state: Readonly<FabricState>, self: Self, logNowMs: number): Step {
   const { member } = self;
   if (state.config === null) return wait("the fabric has no configuration: run heddle init");
-  if ("reason" in member) return wait(member.reason);
-  const membership = stepToJoin(state, self, member);
-  if (membership !== null) return membership;
-  const lease = state.leases.get(self.node);
+  const membership = "reason" in member ? wait(member.reason) : stepToJoin(state, self, member);
+  const mine = self.joined && state.nodes.get(self.node)?.instance === self.instance;
+  const lease = mine ? state.leases.get(self.node) : undefined;
+  if (membership !== null && (membership.kind !== "wait" || lease === undefined)) return membership;
   if (lease === undefined) {
     return attempt(state, { type: "Claim", node: self.node, ttlSeconds: self.ttlSeconds });
   }
-  return stepToKeep(state, self, lease, logNowMs);
+  const keep = stepToKeep(state, self, lease, logNowMs);
+  // Whoever cannot say how to reach it now must not lose its subnet over that.
+  return keep.kind === "wait" && membership?.kind === "wait"
+    ? { ...keep, problem: membership.problem }
+    : keep;
 }
 
 function stepToJoin(state: Readonly<FabricState>, self: Self, member: Member): Step | null {
@@ -75,6 +79,10 @@ function stepToKeep(
   let atMs = renewAtMs;
   for (const other of state.leases.values()) {
     if (other.node === node) continue;
+    if (logNowMs < other.expiresMs) {
+      atMs = Math.min(atMs, other.expiresMs);
+      continue;
+    }
     const dueMs = other.expiresMs + spreadMs(node, other);
     if (logNowMs >= dueMs) return attempt(state, { type: "Expire", node, owner: other.node });
     atMs = Math.min(atMs, dueMs);

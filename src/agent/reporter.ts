@@ -3,8 +3,11 @@
 
 import type { Draft, DriftItem } from "../events/event.ts";
 
-/** Items that one DriftHealed names; the count says how many there were. */
+/** Items that one event names; the count of DriftHealed says how many there were. */
 const ITEMS_MAX = 32;
+/** So that 32 items of any text stay far below the largest payload that is accepted. */
+const FOUND_CHARS_MAX = 256;
+const TEXT_CHARS_MAX = 1024;
 
 export interface Reporter {
   drift(items: readonly DriftItem[], count: number): void;
@@ -35,20 +38,21 @@ export function createReporter(node: string): Reporter {
     const now = current.join("\n");
     if (now === said) return null;
     if (now === "") return { type: "HostRecovered", data: { node } };
-    return { type: "HostDegraded", data: { node, problems: current.slice(0, ITEMS_MAX) } };
+    return { type: "HostDegraded", data: { node, problems: [...current] } };
   }
 
   return {
     drift: (found, number) => {
-      items = [...items, ...found].slice(0, ITEMS_MAX);
+      items = [...items, ...found.slice(0, ITEMS_MAX).map(clip)].slice(0, ITEMS_MAX);
       count += number;
       healed += number;
     },
     frozen: (reason) => {
-      freeze = reason;
+      freeze = reason.slice(0, TEXT_CHARS_MAX);
     },
     problems: (problems) => {
-      current = problems.map((problem) => problem.slice(0, 1024));
+      // Cut here, not when published: what was said is compared with what there is.
+      current = problems.slice(0, ITEMS_MAX).map((problem) => problem.slice(0, TEXT_CHARS_MAX));
     },
     next,
     published: (draft) => {
@@ -72,5 +76,15 @@ export function createReporter(node: string): Reporter {
       }
     },
     healed: () => healed,
+  };
+}
+
+function clip(item: DriftItem): DriftItem {
+  const { noun, problem, found, wanted } = item;
+  return {
+    noun: noun.slice(0, 16),
+    problem,
+    found: found === null ? null : found.slice(0, FOUND_CHARS_MAX),
+    wanted: wanted === null ? null : wanted.slice(0, FOUND_CHARS_MAX),
   };
 }

@@ -6,7 +6,7 @@ import { encode } from "../events/codec.ts";
 import type { Draft } from "../events/event.ts";
 import { type EventLog, LogError, type Recorded } from "../events/log.ts";
 import { subjectOf } from "../events/subject.ts";
-import { lost, type Verdict } from "../events/verdict.ts";
+import type { Verdict } from "../events/verdict.ts";
 
 export type Said =
   | { readonly ok: true; readonly seq: number; readonly verdict: Verdict }
@@ -34,13 +34,13 @@ export function createSpeaker({ log, clock, fabric, newId }: SpeakerDeps): Speak
   const recent = new Map<number, Verdict>();
   const waiting = new Map<number, (verdict: Verdict) => void>();
   let outstanding = 0;
+  /** How often a shared id was found used up, by that id. */
+  const spent = new Map<string, number>();
   let heardSeq = 0;
 
   function echoOf(seq: number): Promise<Verdict | null> {
     const early = recent.get(seq);
     if (early !== undefined) return Promise.resolve(early);
-    // A duplicate's sequence is that of the first copy, which went by before anyone asked.
-    if (seq <= heardSeq) return Promise.resolve(lost("said before"));
     const stop = new AbortController();
     const late = sleep(clock, ECHO_MS, stop.signal).then(() => null);
     const heard = new Promise<Verdict>((resolve) => waiting.set(seq, resolve));
@@ -51,12 +51,19 @@ export function createSpeaker({ log, clock, fabric, newId }: SpeakerDeps): Speak
   }
 
   async function say(draft: Draft): Promise<Said> {
-    const id = idOf(draft) ?? newId();
+    const shared = sharedId(draft);
+    const id = shared === null ? newId() : `${shared}-${spent.get(shared) ?? 0}`;
+    const heardBefore = heardSeq;
     const subject = subjectOf(fabric, draft);
     outstanding++;
     try {
       const stored = await log.append({ subject, payload: encode(draft, id), id });
       if (!stored.ok) return { ok: false, reason: "another writer was first" };
+      if (shared !== null && stored.seq <= heardBefore) {
+        // The first copy went by before this was asked for, and did not do: say it under a new id.
+        spent.set(shared, (spent.get(shared) ?? 0) + 1);
+        return { ok: false, reason: `said before, at sequence ${stored.seq}` };
+      }
       const verdict = await echoOf(stored.seq);
       if (verdict === null)
         return { ok: false, reason: `sequence ${stored.seq} did not come back` };
@@ -82,7 +89,7 @@ export function createSpeaker({ log, clock, fabric, newId }: SpeakerDeps): Speak
 }
 
 /** Many hosts may propose one expiry; one id for it lets the server keep the first only. */
-function idOf(draft: Draft): string | null {
+function sharedId(draft: Draft): string | null {
   if (draft.type !== "LeaseExpired") return null;
   return `expire-${draft.data.owner}-${draft.data.epoch}`;
 }

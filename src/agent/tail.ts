@@ -73,6 +73,9 @@ export function createTail(deps: TailDeps): Tail {
   function take(batch: readonly Recorded[]): void {
     receivedMs = clock.nowMs();
     for (const record of batch) {
+      if (record.seq !== place.state.seq + 1) {
+        throw new LogError("gap", `after ${place.state.seq} came ${record.seq}`);
+      }
       place.chain = extend(place.chain, record);
       deps.onFolded(record, fold(place.state, record));
     }
@@ -88,13 +91,23 @@ export function createTail(deps: TailDeps): Tail {
     server = info.server;
     damage = await damageOf(log, info, place);
     if (damage !== null) return;
-    place.created ??= info.created;
+    place.created = info.created;
     place.target ??= info.lastSeq;
     place.head = Math.max(place.state.seq, info.lastSeq);
+    // Nothing has arrived yet, but it cannot be earlier than the last record.
+    receivedMs ??= clock.nowMs();
     deps.onChange();
     reading = new AbortController();
     const either = AbortSignal.any([signal, reading.signal]);
-    for await (const batch of log.read(place.state.seq + 1, either)) take(batch);
+    let known = false;
+    for await (const batch of log.read(place.state.seq + 1, either)) {
+      // The log may have been replaced after it was checked and before the reader stood on it.
+      if (!known) damage = await damageOf(log, await log.info(), place);
+      // A batch that was under way when the log was accepted anew belongs to the old place.
+      if (damage !== null || either.aborted) return;
+      known = true;
+      take(batch);
+    }
   }
 
   function note(error: unknown): void {
@@ -127,6 +140,7 @@ export function createTail(deps: TailDeps): Tail {
     accept: () => {
       place = startingPlace(fabric, null);
       damage = null;
+      receivedMs = null;
       reading?.abort();
       deps.onChange();
     },
@@ -159,7 +173,7 @@ function startingPlace(fabric: string, snapshot: Snapshot | null): Place {
 /** Why this log is not the continuation of what was folded, or null when it is. */
 async function damageOf(log: EventLog, info: LogInfo, place: Place): Promise<string | null> {
   const { seq } = place.state;
-  if (place.created !== null && place.created !== info.created) {
+  if (seq > 0 && place.created !== null && place.created !== info.created) {
     return `the stream was recreated at ${info.created}; the known one is of ${place.created}`;
   }
   if (info.lastSeq < seq) {

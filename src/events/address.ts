@@ -31,15 +31,58 @@ export function bitsOf(family: Family): 32 | 128 {
 
 /** Canonical form of an address, or null when `text` is not one. */
 export function parseIp(text: string): Ip | null {
-  // ipaddr.js also accepts "10.5" and octal forms; only dotted quads are meant here.
-  const looksRight = text.includes(":")
-    ? ipaddr.IPv6.isValid(text)
-    : ipaddr.IPv4.isValidFourPartDecimal(text);
-  return looksRight && !text.includes("%") ? ipaddr.parse(text).toString() : null;
+  if (text.includes(":")) return parseIpv6(text);
+  return quad(text) === null ? null : text;
+}
+
+const parseIpv6 = remembered((text: string): Ip | null =>
+  ipaddr.IPv6.isValid(text) && !text.includes("%") ? ipaddr.parse(text).toString() : null,
+);
+
+/** A dotted quad as a number. No other form is IPv4 here: not "10.5", no octal, no leading zero. */
+function quad(text: string): number | null {
+  let value = 0;
+  let octet = -1;
+  let dots = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === DOT) {
+      if (octet < 0) return null;
+      value = value * 256 + octet;
+      octet = -1;
+      dots++;
+    } else {
+      if (code < ZERO || code > NINE || octet === 0) return null;
+      octet = octet < 0 ? code - ZERO : octet * 10 + code - ZERO;
+      if (octet > 255) return null;
+    }
+  }
+  return dots === 3 && octet >= 0 ? value * 256 + octet : null;
+}
+
+const DOT = 46;
+const ZERO = 48;
+const NINE = 57;
+
+const REMEMBERED_MAX = 16_384;
+/** No address or prefix is longer. */
+const REMEMBERED_CHARS_MAX = 64;
+
+/** A log names the same addresses again and again; this makes checking them a look-up. */
+function remembered(parse: (text: string) => string | null): (text: string) => string | null {
+  const known = new Map<string, string | null>();
+  return (text) => {
+    const found = known.get(text);
+    if (found !== undefined) return found;
+    const parsed = parse(text);
+    if (known.size >= REMEMBERED_MAX) known.clear();
+    if (text.length <= REMEMBERED_CHARS_MAX) known.set(text, parsed);
+    return parsed;
+  };
 }
 
 /** Canonical form of a prefix, or null when `text` is not one or has host bits set. */
-export function parseCidr(text: string): Cidr | null {
+export const parseCidr: (text: string) => Cidr | null = remembered((text) => {
   const slash = text.indexOf("/");
   if (slash < 0) return null;
   const ip = parseIp(text.slice(0, slash));
@@ -49,7 +92,7 @@ export function parseCidr(text: string): Cidr | null {
   if (Number(length) > bitsOf(family)) return null;
   const prefix: Prefix = { family, base: toNumber(ip), length: Number(length) };
   return prefix.base === networkBase(prefix) ? `${ip}/${length}` : null;
-}
+});
 
 /** Canonical form of a unicast MAC address, or null. */
 export function parseMac(text: string): Mac | null {
@@ -68,12 +111,18 @@ export function ipFromBytes(bytes: Uint8Array): Ip {
 }
 
 export function toNumber(ip: Ip): bigint {
+  const four = quad(ip);
+  if (four !== null) return BigInt(four);
   let value = 0n;
   for (const byte of ipaddr.parse(ip).toByteArray()) value = (value << 8n) | BigInt(byte);
   return value;
 }
 
 export function fromNumber(family: Family, value: bigint): Ip {
+  if (family === "ipv4") {
+    const four = Number(value);
+    return `${(four >>> 24) & 255}.${(four >>> 16) & 255}.${(four >>> 8) & 255}.${four & 255}`;
+  }
   const bytes: number[] = [];
   for (let shift = bitsOf(family) - 8; shift >= 0; shift -= 8) {
     bytes.push(Number((value >> BigInt(shift)) & 0xffn));

@@ -4,7 +4,7 @@
 import type { Cidr } from "./address.ts";
 import { takenBy } from "./fold-lease.ts";
 import { fnv1a64 } from "./hash.ts";
-import { inPool, type Pool, poolSize, subnetAt } from "./pool.ts";
+import { type IndexRange, indicesOf, inPool, type Pool, poolSize, subnetAt } from "./pool.ts";
 import type { FabricState } from "./state.ts";
 
 export type Allocation =
@@ -34,19 +34,51 @@ function pick(state: Readonly<FabricState>, pool: Pool, name: string): Cidr | nu
     if (inPool(pool, subnet) && takenBy(state, subnet, name) === null) return subnet;
   }
   // Other hosts' last subnets are taken only when nothing else is left: they may come back.
-  const remembered = subnetsOfAbsent(state, name);
+  const avoided = subnetsOfAbsent(state, name);
+  for (const subnet of node?.revoked ?? []) avoided.add(subnet);
   let fallback: Cidr | null = null;
-  const size = poolSize(pool);
-  const start = fnv1a64(name) % size;
-  for (let i = 0n; i < size; i++) {
-    const subnet = subnetAt(pool, (start + i) % size);
-    if (takenBy(state, subnet, name) !== null) continue;
-    if (!remembered.has(subnet) && node?.revoked.includes(subnet) !== true) return subnet;
-    fallback ??= subnet;
-    // An IPv6 pool can hold 2^60 subnets; what is remembered is bounded by the nodes ever seen.
-    if (i > remembered.size + state.owners.size + state.reservations.size) break;
+  const start = fnv1a64(name) % poolSize(pool);
+  for (const { first, last } of openRanges(state, pool, name, start)) {
+    // A pool can hold 2^60 subnets; each one passed over is leased or avoided, so the walk is as
+    // short as those are few.
+    for (let index = first; index <= last; index++) {
+      const subnet = subnetAt(pool, index);
+      if ((state.owners.get(subnet) ?? name) !== name) continue;
+      if (!avoided.has(subnet)) return subnet;
+      fallback ??= subnet;
+    }
   }
   return fallback;
+}
+
+/** The pool from `start` on and around, without what is reserved for others or foreign peers'. */
+function openRanges(
+  state: Readonly<FabricState>,
+  pool: Pool,
+  name: string,
+  start: bigint,
+): readonly IndexRange[] {
+  const open: IndexRange[] = [];
+  let next = 0n;
+  for (const { first, last } of blockedRanges(state, pool, name)) {
+    if (first > next) open.push({ first: next, last: first - 1n });
+    if (last >= next) next = last + 1n;
+  }
+  open.push({ first: next, last: poolSize(pool) - 1n });
+  const after = open.map(({ first, last }) => ({ first: first < start ? start : first, last }));
+  const before = open.map(({ first, last }) => ({ first, last: last < start ? last : start - 1n }));
+  return [...after, ...before];
+}
+
+function blockedRanges(state: Readonly<FabricState>, pool: Pool, name: string): IndexRange[] {
+  const blocked: IndexRange[] = [];
+  const block = (subnet: Cidr): void => {
+    const range = indicesOf(pool, subnet);
+    if (range !== null) blocked.push(range);
+  };
+  for (const { node, subnet } of state.reservations.values()) if (node !== name) block(subnet);
+  for (const { subnet } of state.peers.values()) block(subnet);
+  return blocked.sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
 }
 
 function* reservedFor(state: Readonly<FabricState>, name: string): Generator<Cidr> {
@@ -55,7 +87,7 @@ function* reservedFor(state: Readonly<FabricState>, name: string): Generator<Cid
   }
 }
 
-function subnetsOfAbsent(state: Readonly<FabricState>, name: string): ReadonlySet<Cidr> {
+function subnetsOfAbsent(state: Readonly<FabricState>, name: string): Set<Cidr> {
   const subnets = new Set<Cidr>();
   for (const node of state.nodes.values()) {
     if (node.node === name || state.leases.has(node.node)) continue;

@@ -34,6 +34,27 @@ export function subnetAt(pool: Pool, index: bigint): Cidr {
   return formatPrefix({ family: pool.family, base, length: pool.subnetLen });
 }
 
+/** Numbers of subnets, both ends included. */
+export interface IndexRange {
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+/** Which subnets of the pool share an address with `cidr`, or null when none does. */
+export function indicesOf(pool: Pool, cidr: Cidr): IndexRange | null {
+  const { family, base, length } = prefixOf(cidr);
+  if (family !== pool.family) return null;
+  const min = toNumber(pool.subnetMin);
+  const end = base + sizeOf(family, length) - 1n - min;
+  if (end < 0n) return null;
+  const unit = sizeOf(family, pool.subnetLen);
+  const first = base < min ? 0n : (base - min) / unit;
+  const top = poolSize(pool) - 1n;
+  if (first > top) return null;
+  const last = end / unit;
+  return { first, last: last < top ? last : top };
+}
+
 /** True when `subnet` is one of the subnets that the pool leases. */
 export function inPool(pool: Pool, subnet: Cidr): boolean {
   const prefix: Prefix = prefixOf(subnet);

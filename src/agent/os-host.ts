@@ -1,0 +1,38 @@
+// What this process must know of the host it runs on: which kernel it manages, and that it alone
+// manages it.
+
+import { readFileSync, statSync } from "node:fs";
+
+/** One line: why this host cannot be managed by this process. */
+export class HostTaken extends Error {
+  override readonly name = "HostTaken";
+}
+
+/**
+ * Names the kernel state under management: boot and network namespace. The same across a restart of
+ * the agent, another one after a reboot or in another namespace.
+ */
+export function instanceId(): string {
+  const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return `${boot.slice(0, 13)}-${statSync("/proc/self/ns/net").ino}`;
+}
+
+/**
+ * Holds an abstract unix socket, which belongs to the network namespace and vanishes with the process
+ * however it ends: one agent per namespace, and no lock file that outlives its owner.
+ */
+export function lockHost(): { release(): void } {
+  try {
+    const held = Bun.listen({ unix: "\0heddle-agent", socket: { data: refuseTalk } });
+    held.unref();
+    return { release: () => held.stop(true) };
+  } catch (error) {
+    if (!String(error).includes("EADDRINUSE")) throw error;
+    throw new HostTaken("another agent manages this network namespace already", { cause: error });
+  }
+}
+
+/** Nobody has anything to say on this socket. */
+function refuseTalk(socket: { end(): unknown }): void {
+  socket.end();
+}

@@ -1,0 +1,32 @@
+// Talking to the agent of this host over its unix socket.
+
+import { EXIT_FAILED, EXIT_UNREACHABLE, Failure } from "./failure.ts";
+
+const TIMEOUT_MS = 5000;
+
+/** The JSON answer. Throws Failure: nobody answers (3), or the agent says no (1). */
+export async function askAgent<T>(
+  socket: string,
+  method: "GET" | "POST",
+  path: string,
+  timeoutMs = TIMEOUT_MS,
+): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(`http://agent${path}`, {
+      unix: socket,
+      method,
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+  } catch (error) {
+    const late = error instanceof Error && error.name === "TimeoutError";
+    const reason = late ? "it does not answer" : "is it running?";
+    throw new Failure(EXIT_UNREACHABLE, `agent at ${socket} cannot be reached: ${reason}`, {
+      cause: error,
+    });
+  }
+  const body: unknown = await response.json();
+  if (response.ok) return body as T;
+  const detail = typeof body === "object" && body !== null && "detail" in body ? body.detail : null;
+  throw new Failure(EXIT_FAILED, `agent: ${String(detail ?? response.status)}`);
+}

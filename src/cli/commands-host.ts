@@ -1,0 +1,146 @@
+// Commands about this host: its agent, its kernel, its shell.
+
+import type { CommandSpec } from "./command.ts";
+import {
+  duration,
+  expecting,
+  flag,
+  ip,
+  ipv4,
+  ipv6,
+  jsonFlag,
+  logFlags,
+  nodeFlag,
+  point,
+  socketFlag,
+  wholeNumber,
+} from "./flags.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+export function commandsOfHost(env: Env): readonly CommandSpec[] {
+  return [agent(env), ...asking(env), ...doing(env)];
+}
+
+function agent(env: Env): CommandSpec {
+  return {
+    name: "agent",
+    summary: "the worker of this host: claims a subnet and keeps the kernel as the log says",
+    options: [
+      ...logFlags(env),
+      nodeFlag(env),
+      flag(env, "--iface <name|ip|/regex/>", "underlay device (default: of the default route)"),
+      flag(env, "--can-reach <ip>", "underlay device: the one that reaches this address", ip),
+      flag(env, "--public-ip <ip>", "IPv4 address that peers send to", ipv4),
+      flag(env, "--public-ipv6 <ip>", "IPv6 address that peers send to", ipv6),
+      flag(env, "--state-dir <dir>", "snapshot (default: /var/lib/heddle/<fabric>)"),
+      socketFlag(env),
+      flag(env, "--subnet-file <path>", "default: /run/flannel/subnet.env"),
+      flag(env, "--ip-masq", "masquerade what leaves the fabric"),
+      flag(env, "--lease-ttl <seconds>", "default: 86400", wholeNumber(2, 315_360_000)),
+      flag(
+        env,
+        "--lease-renew-margin <seconds>",
+        "renew so long before the end (default: 3600, less for a shorter lease)",
+        wholeNumber(1, 315_360_000),
+      ),
+      flag(
+        env,
+        "--embedded-nats [host:port]",
+        "hold the log here (default: 127.0.0.1:4222)",
+        listen,
+      ),
+      flag(env, "--log-level <level>", "debug, info (default), warning or error", level),
+      flag(env, "--log-format <format>", "human (default) or json", format),
+    ],
+    examples: [
+      "agent",
+      "agent --nats nats://10.0.0.1:4222 --iface eth1",
+      "agent --embedded-nats 0.0.0.0:4222 --ip-masq",
+    ],
+    load: async () => (await import("./agent.ts")).agent,
+  };
+}
+
+const listen = expecting(
+  (text) => (/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/.test(text) ? text : null),
+  "expected HOST:PORT",
+);
+const level = expecting(
+  (text) => (["debug", "info", "warning", "error"].includes(text) ? text : null),
+  "expected debug, info, warning or error",
+);
+const format = expecting(
+  (text) => (["human", "json"].includes(text) ? text : null),
+  "expected human or json",
+);
+
+function asking(env: Env): readonly CommandSpec[] {
+  const fabricOnly = logFlags(env).filter((option) => option.long === "--fabric");
+  return [
+    {
+      name: "status",
+      summary: "the agent of this host: health first, then itself, then its peers",
+      options: [
+        ...fabricOnly,
+        socketFlag(env),
+        flag(env, "--wait [duration]", "until ready (default: 60s)", duration),
+        flag(env, "--json", "print JSON").conflicts("brief"),
+        flag(env, "--brief", "one line"),
+      ],
+      examples: ["status", "status --wait=30s", "status --brief", "status --json"],
+      load: async () => (await import("./status.ts")).status,
+    },
+    {
+      name: "doctor",
+      summary: "named checks of this host, its agent and its log, each with what to do",
+      options: [
+        ...logFlags(env),
+        nodeFlag(env),
+        socketFlag(env),
+        flag(env, "--subnet-file <path>", "default: /run/flannel/subnet.env"),
+        jsonFlag(env),
+      ],
+      examples: ["doctor", "doctor --json"],
+      load: async () => (await import("./doctor.ts")).doctor,
+    },
+    {
+      name: "resume",
+      summary: "let a frozen agent take the log as it is now for the truth",
+      options: [...fabricOnly, socketFlag(env)],
+      examples: ["resume"],
+      load: async () => (await import("./resume.ts")).resume,
+    },
+  ];
+}
+
+function doing(env: Env): readonly CommandSpec[] {
+  return [
+    {
+      name: "replay",
+      summary: "rebuild a host's kernel state from the log into an empty network namespace",
+      options: [
+        ...logFlags(env),
+        nodeFlag(env),
+        flag(env, "--at <seq|time>", "point in the log (default: its end)", point),
+        flag(env, "--netns <name>", "namespace as `ip netns` names it").makeOptionMandatory(),
+      ],
+      examples: ["replay --node h1 --at 10m --netns museum"],
+      load: async () => (await import("./replay.ts")).replay,
+    },
+    {
+      name: "down",
+      summary: "leave the fabric and remove exactly what is ours from this host",
+      options: [
+        ...logFlags(env),
+        nodeFlag(env),
+        socketFlag(env),
+        flag(env, "--state-dir <dir>", "default: /var/lib/heddle/<fabric>"),
+        flag(env, "--subnet-file <path>", "default: /run/flannel/subnet.env"),
+        flag(env, "--purge", "remove the state directory too"),
+      ],
+      examples: ["down", "down --purge"],
+      load: async () => (await import("./down.ts")).down,
+    },
+  ];
+}

@@ -1,0 +1,189 @@
+// A whole fabric on one machine: every host a network namespace with its own agent process, every
+// container a namespace behind its host, one bridge as the wire between the hosts, and a real
+// nats-server. Used by `heddle dev`, the demo and the end-to-end tests.
+//
+//   <p>-sw  br0 198.18.0.254  nats-server
+//             |  |  |
+//   <p>-h1  eth0 198.18.0.1   heddle agent    ctr0 10.5.x.1
+//                                               |
+//   <p>-c1                                     eth0 10.5.x.2
+
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type NatsServer, startNatsServer } from "../agent/nats-server.ts";
+import { addNetns, addVeth, deleteNetns, inside, ip, run } from "./dev-netns.ts";
+
+export interface DevOptions {
+  /** Prefix of all names; short, because namespaces and devices carry it. */
+  readonly prefix: string;
+  readonly hosts: number;
+  /** Where state, sockets and logs go; made if absent. */
+  readonly dir: string;
+  /** How this very program is started: `[bun, main.ts]` or `[heddle]`. */
+  readonly program: readonly string[];
+  /** Bytes a frame on the wire may carry; 1500 as on plain Ethernet. */
+  readonly underlayMtu?: number;
+  readonly fabric?: string;
+}
+
+export interface DevHost {
+  readonly name: string;
+  readonly index: number;
+  readonly netns: string;
+  readonly container: string;
+  readonly ip: string;
+  readonly ipv6: string;
+  readonly dir: string;
+  readonly socket: string;
+  readonly subnetFile: string;
+}
+
+/** Underlay of a development fabric: the range for network tests (RFC 2544) and a ULA. */
+export const UNDERLAY = { ipv4: "198.18.0", ipv6: "fd00:198:18:" } as const;
+
+export interface DevFabric {
+  readonly fabric: string;
+  readonly nats: string;
+  readonly switch: string;
+  readonly hosts: readonly DevHost[];
+  readonly server: NatsServer;
+}
+
+/** Namespaces, wires and the server; no agent yet. Undo with `removeFabric`. */
+export async function createFabric(options: DevOptions): Promise<DevFabric> {
+  const { prefix, dir } = options;
+  mkdirSync(dir, { recursive: true });
+  const wire = `${prefix}-sw`;
+  addNetns(wire);
+  ip(wire, "link add br0 type bridge");
+  ip(wire, `link set br0 mtu ${options.underlayMtu ?? 1500} up`);
+  ip(wire, `addr add ${UNDERLAY.ipv4}.254/24 dev br0`);
+  ip(wire, `addr add ${UNDERLAY.ipv6}:fe/64 dev br0 nodad`);
+  const hosts = Array.from({ length: options.hosts }, (_, i) => devHost(options, i + 1));
+  for (const host of hosts) connectHost(host, wire, options.underlayMtu ?? 1500);
+  const server = await startNatsServer({
+    storeDir: join(dir, "nats"),
+    listen: `${UNDERLAY.ipv4}.254:-1`,
+    enter: inside(wire, []),
+  });
+  return {
+    fabric: options.fabric ?? "default",
+    nats: server.url,
+    switch: wire,
+    hosts,
+    server,
+  };
+}
+
+function devHost({ prefix, dir }: DevOptions, index: number): DevHost {
+  const name = `h${index}`;
+  const home = join(dir, name);
+  return {
+    name,
+    index,
+    netns: `${prefix}-h${index}`,
+    container: `${prefix}-c${index}`,
+    ip: `${UNDERLAY.ipv4}.${index}`,
+    ipv6: `${UNDERLAY.ipv6}:${index.toString(16)}`,
+    dir: home,
+    socket: join(home, "heddle.sock"),
+    subnetFile: join(home, "subnet.env"),
+  };
+}
+
+function connectHost(host: DevHost, wire: string, mtu: number): void {
+  mkdirSync(host.dir, { recursive: true });
+  addNetns(host.netns);
+  addVeth({ netns: wire, dev: host.name }, { netns: host.netns, dev: "eth0" });
+  ip(wire, `link set ${host.name} mtu ${mtu} master br0 up`);
+  ip(host.netns, `link set eth0 mtu ${mtu} up`);
+  ip(host.netns, `addr add ${host.ip}/24 dev eth0`);
+  ip(host.netns, `addr add ${host.ipv6}/64 dev eth0 nodad`);
+}
+
+/** The agent's command line for `host`; the caller starts it and owns the process. */
+export function agentCommand(
+  fabric: DevFabric,
+  host: DevHost,
+  program: readonly string[],
+  extra: readonly string[] = [],
+): readonly string[] {
+  return inside(host.netns, [
+    ...program,
+    "agent",
+    ...["--nats", fabric.nats, "--fabric", fabric.fabric, "--node", host.name],
+    ...["--iface", "eth0", "--socket", host.socket, "--state-dir", join(host.dir, "state")],
+    ...["--subnet-file", host.subnetFile],
+    ...extra,
+  ]);
+}
+
+export interface SubnetEnv {
+  readonly ipv4: string | null;
+  readonly ipv6: string | null;
+  readonly mtu: number;
+}
+
+/** subnet.env as a container runtime reads it. */
+export function readSubnetEnv(host: DevHost): SubnetEnv {
+  const lines = readFileSync(host.subnetFile, "utf8").trim().split("\n");
+  const values = new Map(lines.map((line) => line.split("=") as [string, string]));
+  return {
+    ipv4: values.get("FLANNEL_SUBNET") ?? null,
+    ipv6: values.get("FLANNEL_IPV6_SUBNET") ?? null,
+    mtu: Number(values.get("FLANNEL_MTU")),
+  };
+}
+
+export interface Container {
+  readonly netns: string;
+  readonly ipv4: string | null;
+  readonly ipv6: string | null;
+}
+
+/** What a container runtime does with subnet.env: a bridge with the first address, one container. */
+export function attachContainer(host: DevHost): Container {
+  const env = readSubnetEnv(host);
+  addNetns(host.container);
+  ip(host.netns, "link add ctr0 type bridge");
+  ip(host.netns, `link set ctr0 mtu ${env.mtu} up`);
+  addVeth({ netns: host.netns, dev: "ctr0-1" }, { netns: host.container, dev: "eth0" });
+  ip(host.netns, `link set ctr0-1 mtu ${env.mtu} master ctr0 up`);
+  ip(host.container, `link set eth0 mtu ${env.mtu} up`);
+  return {
+    netns: host.container,
+    ipv4: env.ipv4 === null ? null : address(host, env.ipv4, "-4"),
+    ipv6: env.ipv6 === null ? null : address(host, env.ipv6, "-6"),
+  };
+}
+
+/** Gives the bridge the subnet's first address and the container the second; returns that one. */
+function address(host: DevHost, subnet: string, family: "-4" | "-6"): string {
+  const [gateway = "", length = ""] = subnet.split("/");
+  const container = gateway.replace(/1$/, "2");
+  const nodad = family === "-6" ? " nodad" : "";
+  ip(host.netns, `addr add ${gateway}/${length} dev ctr0${nodad}`);
+  ip(host.container, `addr add ${container}/${length} dev eth0${nodad}`);
+  ip(host.container, `${family} route add default via ${gateway}`);
+  return container;
+}
+
+/** Removes everything `createFabric` and `attachContainer` made; agents must have ended before. */
+export async function removeFabric(fabric: DevFabric, dir: string): Promise<void> {
+  await fabric.server.stop();
+  for (const host of fabric.hosts) {
+    deleteNetns(host.container);
+    deleteNetns(host.netns);
+  }
+  deleteNetns(fabric.switch);
+  rmSync(dir, { recursive: true, force: true });
+}
+
+/** Namespaces of fabrics whose program is gone, by the pid in their prefix `hd<pid>`. */
+export function removeStaleFabrics(): void {
+  for (const line of run(["ip", "netns", "list"]).split("\n")) {
+    const name = line.split(" ")[0] ?? "";
+    const pid = /^hd(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) deleteNetns(name);
+  }
+}

@@ -1,0 +1,75 @@
+// heddle diff: two points of the log compared, for the whole fabric or as what one host had to do.
+
+import type { FabricState } from "../events/state.ts";
+import { describe } from "../reconcilers/describe.ts";
+import { desired } from "../reconcilers/desired.ts";
+import { diff as diffKernel } from "../reconcilers/diff.ts";
+import { withLog } from "./connection.ts";
+import type { Deps } from "./deps.ts";
+import { fabricDiff, fabricDiffLines } from "./fabric-diff.ts";
+import { EXIT_FAILED, EXIT_OK, Failure, misuse } from "./failure.ts";
+import type { LogFlags, NodeFlag } from "./flags.ts";
+import { foldTo } from "./past.ts";
+import { isoTime, type Point } from "./point.ts";
+
+interface DiffFlags extends LogFlags, NodeFlag {
+  readonly from: Point;
+  readonly to?: Point;
+  readonly json?: boolean;
+}
+
+type State = Readonly<FabricState>;
+
+export async function diff(deps: Deps, flags: DiffFlags): Promise<number> {
+  const [from, to] = await bothStates(deps, flags);
+  const ends = { from: endOf(from), to: endOf(to) };
+  deps.out.note(`from ${ends.from.seq} (${ends.from.time}) to ${ends.to.seq} (${ends.to.time})`);
+  const { node } = flags;
+  if (node === undefined) {
+    const found = fabricDiff(from, to);
+    if (flags.json) deps.out.json({ ...ends, ...found });
+    else for (const line of fabricDiffLines(found)) deps.out.line(line);
+    return EXIT_OK;
+  }
+  if (!to.nodes.has(node)) {
+    throw new Failure(EXIT_FAILED, `node ${node} is not in the fabric at sequence ${to.seq}`);
+  }
+  const ops = hostDiff(from, to, node);
+  if (flags.json) deps.out.json({ node, ...ends, ops });
+  else for (const { command } of ops) deps.out.line(command);
+  return EXIT_OK;
+}
+
+async function bothStates(deps: Deps, flags: DiffFlags): Promise<[State, State]> {
+  const nowMs = deps.wallMs();
+  const { from, to } = flags;
+  return await withLog(deps, flags, async ({ log }) => {
+    const at = (flag: string, point: Point | undefined): Promise<FabricState> =>
+      foldTo(log, flags.fabric, point === undefined ? null : { flag, point }, nowMs);
+    const before = await at("--from", from);
+    const after = await at("--to", to);
+    if (before.seq > after.seq) {
+      throw misuse(`--from ${from.text}`, `is after --to ${to?.text ?? "the end of the log"}`);
+    }
+    return [before, after];
+  });
+}
+
+function endOf(state: State): { seq: number; time: string } {
+  return { seq: state.seq, time: isoTime(state.timeMs) };
+}
+
+interface HostOp {
+  readonly verb: string;
+  readonly noun: string;
+  readonly key: string;
+  readonly command: string;
+}
+
+/** What takes the host's wanted kernel state from one point to the other. */
+function hostDiff(from: State, to: State, node: string): readonly HostOp[] {
+  const want = desired(to, node).kernel;
+  const have = desired(from, node).kernel;
+  const ops = diffKernel(want, have, { fabric: to.fabric, prune: true });
+  return ops.map((op) => ({ verb: op.verb, noun: op.noun, key: op.key, command: describe(op) }));
+}

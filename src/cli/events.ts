@@ -1,0 +1,140 @@
+// heddle events: the log as a timeline. It folds from the first record whatever range is asked for,
+// because only the fold can tell which of the records count.
+
+import { eventTypes } from "../events/event.ts";
+import { type Folded, fold } from "../events/fold.ts";
+import type { EventLog, Recorded } from "../events/log.ts";
+import { type FabricState, initialState } from "../events/state.ts";
+import { withLog } from "./connection.ts";
+import type { Deps } from "./deps.ts";
+import { EXIT_OK, misuse } from "./failure.ts";
+import type { LogFlags } from "./flags.ts";
+import { steps } from "./past.ts";
+import { instantOf, isoTime, type Point } from "./point.ts";
+import { summaryOf } from "./summary.ts";
+
+interface EventsFlags extends LogFlags {
+  readonly from?: Point;
+  readonly to?: Point;
+  readonly type?: readonly string[];
+  readonly follow?: boolean;
+  readonly json?: boolean;
+}
+
+type Show = (record: Recorded, folded: Folded) => void;
+
+export async function events(deps: Deps, flags: EventsFlags): Promise<number> {
+  const types = checkedTypes(flags.type ?? []);
+  if (flags.follow && flags.to !== undefined) {
+    throw misuse("--follow", "cannot be combined with --to");
+  }
+  const nowMs = deps.wallMs();
+  const show = showing(deps, flags, types, nowMs);
+  await withLog(deps, flags, async ({ log }) => {
+    await refuseBeyondHead(log, flags);
+    const until = flags.to === undefined ? null : { flag: "--to", point: flags.to };
+    let state = initialState(flags.fabric);
+    for await (const step of steps(log, flags.fabric, until, nowMs)) {
+      state = step.state;
+      show(step.record, step.folded);
+    }
+    if (flags.follow) await follow(deps, log, state, show);
+  });
+  return EXIT_OK;
+}
+
+function checkedTypes(types: readonly string[]): ReadonlySet<string> {
+  const known: readonly string[] = eventTypes;
+  for (const type of types) {
+    if (!known.includes(type)) {
+      throw misuse(`--type ${type}`, `expected one of ${known.join(", ")}`);
+    }
+  }
+  return new Set(types);
+}
+
+async function refuseBeyondHead(log: EventLog, flags: EventsFlags): Promise<void> {
+  const { from, to } = flags;
+  if (from?.kind !== "seq") return;
+  const { lastSeq } = await log.info();
+  // One past the end is where --follow goes on from.
+  if (from.seq > lastSeq + (flags.follow ? 1 : 0)) {
+    const ends = lastSeq === 0 ? "the log is empty" : `the log ends at ${lastSeq}`;
+    throw misuse(`--from ${from.text}`, ends);
+  }
+  if (to?.kind === "seq" && to.seq < from.seq) {
+    throw misuse(`--to ${to.text}`, `is before --from ${from.text}`);
+  }
+}
+
+function showing(deps: Deps, flags: EventsFlags, types: ReadonlySet<string>, nowMs: number): Show {
+  const { from } = flags;
+  const fromSeq = from?.kind === "seq" ? from.seq : 1;
+  const fromMs = from === undefined ? null : instantOf(from, nowMs);
+  return (record, folded) => {
+    if (record.seq < fromSeq || (fromMs !== null && record.timeMs < fromMs)) return;
+    if (types.size > 0 && !types.has(folded.event?.type ?? "")) return;
+    if (flags.json) deps.out.json(eventDocument(record, folded));
+    else deps.out.line(eventLine(record, folded, flags.fabric));
+  };
+}
+
+async function follow(deps: Deps, log: EventLog, state: FabricState, show: Show): Promise<void> {
+  const stop = new AbortController();
+  const forget = deps.onSignal(() => stop.abort());
+  try {
+    for await (const batch of log.read(state.seq + 1, stop.signal)) {
+      for (const record of batch) show(record, fold(state, record));
+    }
+  } finally {
+    forget();
+  }
+}
+
+/** One line: sequence, time, type, who wrote it, what it says, and what became of it. */
+export function eventLine(record: Recorded, folded: Folded, fabric: string): string {
+  const { event, verdict } = folded;
+  const columns = [
+    String(record.seq).padStart(6),
+    isoTime(record.timeMs),
+    (event?.type ?? "?").padEnd(16),
+    writerOf(record.subject, fabric).padEnd(10),
+  ];
+  const summary = event === null ? `${record.payload.length} bytes` : summaryOf(event);
+  const outcome = verdict.kind === "accepted" ? "" : ` [${verdict.kind}: ${verdict.reason}]`;
+  return `${columns.join("  ")}  ${summary}${outcome}`.trimEnd();
+}
+
+/** The subject names the writer: what the server authenticated, whatever the payload claims. */
+function writerOf(subject: string, fabric: string): string {
+  const [root, name, kind, node] = subject.split(".");
+  if (root !== "heddle" || name !== fabric) return "?";
+  return kind === "node" ? (node ?? "?").replaceAll("_", ".") : (kind ?? "?");
+}
+
+/** The stable JSON form of a record. */
+export function eventDocument(record: Recorded, { event, verdict }: Folded): object {
+  const head = { seq: record.seq, time: isoTime(record.timeMs), subject: record.subject };
+  if (event !== null) {
+    const { type, v, id, data } = event;
+    return { ...head, type, v, id, data, verdict };
+  }
+  const raw = rawPayload(record.payload);
+  return { ...head, type: null, v: null, id: null, data: null, verdict, raw };
+}
+
+const RAW_BYTES_MAX = 256;
+
+function rawPayload(payload: Uint8Array): object {
+  const start = payload.subarray(0, RAW_BYTES_MAX);
+  const bytes = payload.length;
+  try {
+    // A character cut at the end of the excerpt is no reason to call it binary.
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(start, {
+      stream: bytes > RAW_BYTES_MAX,
+    });
+    return { encoding: "text", value: text, bytes };
+  } catch {
+    return { encoding: "base64", value: Buffer.from(start).toString("base64"), bytes };
+  }
+}

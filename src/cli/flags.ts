@@ -1,0 +1,151 @@
+// The vocabulary of flags: each one once, with its check, its environment form and the words for
+// help. A check answers with the value or throws; the message says what was expected.
+
+import { InvalidArgumentError, Option } from "commander";
+import { parseCidr, parseIp, parseMac } from "../events/address.ts";
+import { isFabricName, isNodeName } from "../events/name.ts";
+import { misuse } from "./failure.ts";
+import {
+  DURATION_EXPECTED,
+  POINT_EXPECTED,
+  type Point,
+  parseDuration,
+  parsePoint,
+} from "./point.ts";
+
+export interface LogFlags {
+  readonly nats: string;
+  readonly fabric: string;
+  readonly creds?: string;
+  readonly nkey?: string;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
+export interface NodeFlag {
+  readonly node?: string;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+type Check = (value: string, previous: unknown) => unknown;
+
+export const DEFAULT_NATS = "nats://127.0.0.1:4222";
+export const DEFAULT_FABRIC = "default";
+
+/** A flag whose environment form is `HEDDLE_` and its name; empty, 0 and false there mean "not given". */
+export function flag(env: Env, words: string, help: string, check?: Check): Option {
+  const option = new Option(words, help);
+  const name = `HEDDLE_${(option.long ?? "").slice(2).replaceAll("-", "_").toUpperCase()}`;
+  const value = env[name] ?? "";
+  const off = option.isBoolean() && ["0", "false", "no"].includes(value.toLowerCase());
+  if (value !== "" && !off) option.env(name);
+  if (check !== undefined) option.argParser(check);
+  return option;
+}
+
+/** Turns a parser that answers null into a check that says what was expected. */
+export function expecting<T>(parse: (text: string) => T | null, expected: string): Check {
+  return (value) => {
+    const parsed = parse(value);
+    if (parsed === null) throw new InvalidArgumentError(expected);
+    return parsed;
+  };
+}
+
+export function oneOf(words: readonly string[]): Check {
+  return expecting(
+    (text) => (words.includes(text) ? text : null),
+    `expected ${words.join(" or ")}`,
+  );
+}
+
+export function wholeNumber(min: number, max: number): Check {
+  const parse = (text: string): number | null => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    return value >= min && value <= max ? value : null;
+  };
+  return expecting(parse, `expected a whole number from ${min} to ${max}`);
+}
+
+export const fabricName = expecting(
+  (text) => (isFabricName(text) ? text : null),
+  "expected a fabric name: 1 to 32 of a-z, 0-9 and -, not at either end",
+);
+export const nodeName = expecting(
+  (text) => (isNodeName(text) ? text : null),
+  "expected a node name: letters, digits, - and . as in a host name",
+);
+export const natsUrl = expecting(
+  (text) => (text.split(",").every(isNatsUrl) ? text : null),
+  "expected nats://HOST:PORT, or several with commas between",
+);
+export const point = expecting<Point>(parsePoint, POINT_EXPECTED);
+export const duration = expecting(parseDuration, DURATION_EXPECTED);
+export const ip = expecting(parseIp, "expected an IP address");
+export const ipv4 = expecting(
+  (text) => (text.includes(":") ? null : parseIp(text)),
+  "expected an IPv4 address",
+);
+export const ipv6 = expecting(
+  (text) => (text.includes(":") ? parseIp(text) : null),
+  "expected an IPv6 address",
+);
+export const cidr = expecting(
+  parseCidr,
+  "expected a prefix without host bits, such as 10.5.3.0/24",
+);
+export const mac = expecting(parseMac, "expected a unicast MAC address, such as 02:00:00:00:00:01");
+export const peerName = expecting(
+  (text) => (/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/.test(text) ? text : null),
+  "expected a name of 1 to 63 letters, digits, - and .",
+);
+
+/** Every value given, in order. */
+export function collecting(check: Check): Check {
+  return (value, previous) => [
+    ...(Array.isArray(previous) ? previous : []),
+    check(value, undefined),
+  ];
+}
+
+function isNatsUrl(text: string): boolean {
+  return /^((nats|tls):\/\/)?([^@/\s]*@)?(\[[0-9a-fA-F:]+\]|[^@/:\s[\]]+)(:\d{1,5})?\/?$/.test(
+    text,
+  );
+}
+
+/** The flags of everything that talks to the log. */
+export function logFlags(env: Env): Option[] {
+  return [
+    flag(env, "--nats <url>", `NATS server (default: ${DEFAULT_NATS})`, natsUrl),
+    flag(env, "--fabric <name>", `fabric (default: ${DEFAULT_FABRIC})`, fabricName),
+    flag(env, "--creds <file>", "NATS credentials file"),
+    flag(env, "--nkey <file>", "file with an nkey seed"),
+    flag(env, "--tls-ca <file>", "certificate authority of the NATS server"),
+    flag(env, "--tls-cert <file>", "TLS client certificate"),
+    flag(env, "--tls-key <file>", "key of the TLS client certificate"),
+  ];
+}
+
+export function nodeFlag(env: Env, help = "node name (default: the host name)"): Option {
+  return flag(env, "--node <name>", help, nodeName);
+}
+
+export function jsonFlag(env: Env): Option {
+  return flag(env, "--json", "print JSON");
+}
+
+export function socketFlag(env: Env): Option {
+  return flag(env, "--socket <path>", "socket of the agent (default: /run/heddle/<fabric>.sock)");
+}
+
+/** A positional argument through the same checks as flags. Throws Failure. */
+export function checkArgument<T>(name: string, value: string | undefined, check: Check): T {
+  try {
+    return check(value ?? "", undefined) as T;
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    throw misuse(`${name} ${JSON.stringify(value ?? "")}`, error.message);
+  }
+}

@@ -1,0 +1,76 @@
+// An event in a few words, for the timeline. Pure; the full content is in --json.
+
+import type { Draft, Member } from "../events/event.ts";
+
+export function summaryOf(event: Draft): string {
+  switch (event.type) {
+    case "FabricConfigured":
+      return configSummary(event.data.config);
+    case "PeerAdded": {
+      const { name, subnet, publicIp, vtepMac } = event.data;
+      return words(`${name} ${subnet} at ${publicIp}`, vtepMac);
+    }
+    case "PeerRemoved":
+    case "TokenRevoked":
+      return event.data.name;
+    case "LeaseReserved":
+      return words(
+        `${event.data.subnet} for ${event.data.node ?? "nobody"}`,
+        quoted(event.data.note),
+      );
+    case "LeaseRevoked":
+      return words(event.data.subnet, quoted(event.data.note));
+    case "TokenCreated":
+      return `${event.data.name} ${event.data.scopes.join(",")}`;
+    case "NodeJoined":
+    case "NodeUpdated":
+      return memberSummary(event.data);
+    case "NodeLeft":
+      return event.data.reason;
+    case "LeaseClaimed":
+    case "LeaseRenewed": {
+      const { subnets, epoch, ttlSeconds } = event.data;
+      return `${subnets.join(" ")} epoch ${epoch} for ${ttlSeconds} s`;
+    }
+    case "LeaseReleased":
+      return `${event.data.subnets.join(" ")} epoch ${event.data.epoch}`;
+    case "LeaseExpired":
+      return `${event.data.subnets.join(" ")} epoch ${event.data.epoch} of ${event.data.owner}`;
+    case "DriftHealed": {
+      const [first] = event.data.items;
+      const example = first === undefined ? "" : `${first.problem} ${first.noun}`;
+      return words(`${event.data.count} put right`, example, first?.found ?? first?.wanted ?? null);
+    }
+    case "HostDegraded":
+      return event.data.problems.join("; ");
+    case "HostRecovered":
+      return "";
+    case "HostFrozen":
+      return event.data.reason;
+  }
+}
+
+function memberSummary(member: Member): string {
+  const { publicIp, publicIpv6, backend, underlay } = member;
+  const at = [publicIp, publicIpv6].filter((ip) => ip !== null).join(",");
+  return words(`${backend} at ${at}`, `${underlay.dev} mtu ${underlay.mtu}`);
+}
+
+function configSummary(config: Readonly<Record<string, unknown>>): string {
+  const backend = config.Backend;
+  const type =
+    typeof backend === "object" && backend !== null && "Type" in backend ? backend.Type : null;
+  const pools = (["", "IPv6"] as const).map((family) => {
+    const network = config[`${family}Network`];
+    return network === undefined ? null : `${network} by /${config[`${family}SubnetLen`]}`;
+  });
+  return words(...pools, type === null ? null : String(type));
+}
+
+function quoted(text: string): string | null {
+  return text === "" ? null : JSON.stringify(text);
+}
+
+function words(...parts: readonly (string | null)[]): string {
+  return parts.filter((part) => part !== null && part !== "").join(" ");
+}

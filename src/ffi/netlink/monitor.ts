@@ -1,0 +1,223 @@
+// Tells that something in the kernel changed, without saying what: whoever is told looks again.
+// Notifications arrive through the event loop. Changes made through our own request socket are
+// left out, where the kernel names their author (it does not for vxlan forwarding entries). When
+// the kernel drops notifications it closes the socket with ENOBUFS: that counts as a change, and
+// the socket is opened again.
+
+import { DecodeError } from "../layout.ts";
+import {
+  AF_NETLINK,
+  bindNetlink,
+  close,
+  NativeError,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  setsockopt,
+  socket,
+} from "../libc.ts";
+import { withNetns } from "../netns.ts";
+import {
+  NETLINK_ADD_MEMBERSHIP,
+  NETLINK_NETFILTER,
+  NETLINK_ROUTE,
+  NFNLGRP_NFTABLES,
+  RT_TABLE_MAIN,
+  RTM_DELNEIGH,
+  RTM_DELROUTE,
+  RTM_NEWNEIGH,
+  RTM_NEWROUTE,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_LINK,
+  RTNLGRP_NEIGH,
+  RTNLGRP_NEXTHOP,
+  SOL_NETLINK,
+} from "./constants.ts";
+import { type Frame, frames } from "./header.ts";
+import { ndmsg } from "./neigh.ts";
+import { NFT_MSG_NEWGEN, nftables } from "./nftables.ts";
+import { rtmsg } from "./route.ts";
+import { forceBuffers } from "./socket.ts";
+
+const ROUTE_GROUPS = [
+  RTNLGRP_LINK,
+  RTNLGRP_NEIGH,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_NEXTHOP,
+];
+
+/** Holds the 15,000 notifications of a whole table being flushed (about 0.8 kB each). */
+const RECEIVE_BUFFER = 16 * 1024 * 1024;
+const REOPEN_MS = 1000;
+const EPROTONOSUPPORT = 93;
+
+export interface Interest {
+  /** Devices whose neighbours and forwarding entries matter. */
+  readonly indexes: ReadonlySet<number>;
+  /** Names of the nftables tables that matter. */
+  readonly tables: ReadonlySet<string>;
+}
+
+export interface MonitorOptions {
+  readonly netns: string | null;
+  /** Port id of the socket whose changes are our own. */
+  readonly ownPort: number;
+  /** What matters just now; null means everything. */
+  readonly interest: () => Interest | null;
+  readonly onDirty: () => void;
+  /** Receive buffer in bytes. */
+  readonly receiveBuffer?: number;
+}
+
+interface Channel {
+  readonly protocol: number;
+  readonly groups: readonly number[];
+}
+
+const CHANNELS: readonly Channel[] = [
+  { protocol: NETLINK_ROUTE, groups: ROUTE_GROUPS },
+  { protocol: NETLINK_NETFILTER, groups: [NFNLGRP_NFTABLES] },
+];
+
+/** Listens from construction on; several changes in one turn of the event loop are told once. */
+export class Monitor {
+  readonly #options: MonitorOptions;
+  readonly #sockets = new Map<Channel, { end(): void }>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #told = false;
+  #closed = false;
+
+  /** Throws NativeError. */
+  constructor(options: MonitorOptions) {
+    this.#options = options;
+    for (const channel of CHANNELS) this.#open(channel);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    for (const socket of this.#sockets.values()) socket.end();
+    this.#sockets.clear();
+  }
+
+  #open(channel: Channel): void {
+    const fd = subscribe(this.#options, channel);
+    // Without nf_tables in the kernel there is nothing to hear of it.
+    if (fd !== null) void this.#listen(channel, fd);
+  }
+
+  async #listen(channel: Channel, fd: number): Promise<void> {
+    // The overload for { fd } is missing in @types/bun; FdSocketOptions itself is there.
+    const connect = Bun.connect as unknown as (options: Bun.FdSocketOptions) => Promise<Bun.Socket>;
+    try {
+      const connected = await connect({
+        fd,
+        socket: {
+          data: (_, datagram) => this.#receive(channel, datagram),
+          close: () => this.#lost(channel),
+        },
+      });
+      if (this.#closed) connected.end();
+      else this.#sockets.set(channel, connected);
+    } catch {
+      // Whether Bun has closed the descriptor is unknown, and closing it twice could hit another.
+      this.#retryLater(channel);
+    }
+  }
+
+  /** Whatever happens until the socket is open again goes unseen, so this counts as a change. */
+  #lost(channel: Channel): void {
+    this.#sockets.delete(channel);
+    if (this.#closed) return;
+    try {
+      this.#open(channel);
+    } catch (error) {
+      if (!(error instanceof NativeError)) throw error;
+      this.#retryLater(channel);
+    }
+    this.#tell();
+  }
+
+  #retryLater(channel: Channel): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#lost(channel);
+    }, REOPEN_MS);
+    this.#timers.add(timer);
+  }
+
+  #receive(channel: Channel, datagram: Uint8Array): void {
+    if (this.#told || this.#closed) return;
+    try {
+      for (const frame of frames(datagram)) {
+        if (!this.#matters(channel, frame)) continue;
+        this.#tell();
+        return;
+      }
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.#tell();
+    }
+  }
+
+  #matters(channel: Channel, frame: Frame): boolean {
+    const { interest, ownPort } = this.#options;
+    const wanted = interest();
+    if (channel.protocol === NETLINK_NETFILTER) {
+      if ((frame.type & 0xff) === NFT_MSG_NEWGEN) return false;
+      const table = nftables.read(frame).attrs.NFTA_TABLE;
+      return wanted === null || table === undefined || wanted.tables.has(table);
+    }
+    return frame.pid !== ownPort && (wanted === null || routeMatters(frame, wanted));
+  }
+
+  #tell(): void {
+    if (this.#told) return;
+    this.#told = true;
+    setImmediate(() => {
+      this.#told = false;
+      if (!this.#closed) this.#options.onDirty();
+    });
+  }
+}
+
+function routeMatters({ type, input, at, end }: Frame, wanted: Interest): boolean {
+  if (type === RTM_NEWNEIGH || type === RTM_DELNEIGH) {
+    return wanted.indexes.has(ndmsg.read(input, at, end).index);
+  }
+  if (type === RTM_NEWROUTE || type === RTM_DELROUTE) {
+    return rtmsg.read(input, at, end).table === RT_TABLE_MAIN;
+  }
+  return true;
+}
+
+/** A subscribed, non-blocking socket; null when the kernel does not have this family. */
+function subscribe(options: MonitorOptions, { protocol, groups }: Channel): number | null {
+  const fd = withNetns(options.netns, () => openSocket(protocol));
+  if (fd === null) return null;
+  try {
+    forceBuffers(fd, options.receiveBuffer ?? RECEIVE_BUFFER);
+    bindNetlink(fd);
+    for (const group of groups) setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+function openSocket(protocol: number): number | null {
+  try {
+    return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+  } catch (error) {
+    const absent = error instanceof NativeError && error.errno === EPROTONOSUPPORT;
+    if (absent && protocol === NETLINK_NETFILTER) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,64 @@
+// When to try again what the kernel refused: each object by itself, so that one peer that cannot be
+// programmed delays nobody else. A wish that changed starts afresh.
+
+import type { NounRules } from "./noun.ts";
+import { nouns } from "./nouns.ts";
+import type { NounTypes, Op } from "./op.ts";
+
+export const RETRY_MS_MIN = 100;
+export const RETRY_MS_MAX = 30_000;
+
+export interface Retry {
+  readonly op: Op;
+  readonly failures: number;
+  readonly dueMs: number;
+  readonly message: string;
+}
+
+/** By `idOf`. */
+export type Retries = Map<string, Retry>;
+
+export function idOf(op: Op): string {
+  return `${op.noun} ${op.key}`;
+}
+
+/** 100 ms, doubled with each failure, at most 30 s. */
+export function delayMs(failures: number): number {
+  // Bounded before the power: 2 ** 1100 is Infinity, and a host may fail for weeks.
+  return Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(failures - 1, 16));
+}
+
+export function fail(retries: Retries, op: Op, nowMs: number, message: string): void {
+  const before = retries.get(idOf(op));
+  const failures = before !== undefined && sameIntent(before.op, op) ? before.failures + 1 : 1;
+  retries.set(idOf(op), { op, failures, dueMs: nowMs + delayMs(failures), message });
+}
+
+export function isHeld(retries: Retries, op: Op, nowMs: number): boolean {
+  const retry = retries.get(idOf(op));
+  return retry !== undefined && nowMs < retry.dueMs;
+}
+
+/** Forgets retries of what is no longer to be done, or is now to be done differently. */
+export function forget(retries: Retries, ops: readonly Op[]): void {
+  if (retries.size === 0) return;
+  const open = new Map(ops.map((op) => [idOf(op), op]));
+  for (const [id, retry] of retries) {
+    const op = open.get(id);
+    if (op === undefined || !sameIntent(retry.op, op)) retries.delete(id);
+  }
+}
+
+export function earliestDue(retries: Retries): number | null {
+  let earliest: number | null = null;
+  for (const { dueMs } of retries.values()) {
+    if (earliest === null || dueMs < earliest) earliest = dueMs;
+  }
+  return earliest;
+}
+
+function sameIntent(a: Op, b: Op): boolean {
+  if (a.noun !== b.noun || a.verb !== b.verb) return false;
+  const { same } = nouns[a.noun] as NounRules<NounTypes[Op["noun"]]>;
+  return same(a.object, b.object);
+}

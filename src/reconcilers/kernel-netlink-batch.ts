@@ -1,0 +1,130 @@
+// Ops on routes, neighbours, FDB entries and addresses, sent as one batch. Each op becomes zero or
+// more requests; its outcome is that of its requests. What an op found there with something extra
+// (another TOS, port, …) is a different object to the kernel and gets a removal of its own.
+
+import { AF_INET, AF_INET6 } from "../ffi/netlink/constants.ts";
+import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
+import { addrRequest } from "./kernel-netlink-addr.ts";
+import type { Devices } from "./kernel-netlink-dev.ts";
+import { fdbRequest, strayFdb } from "./kernel-netlink-fdb.ts";
+import { neighRequest } from "./kernel-netlink-neigh.ts";
+import { LIMIT, NexthopAllocator, unusedNexthops } from "./kernel-netlink-nexthop.ts";
+import { attempt, DONE, failure, outcomeOf } from "./kernel-netlink-outcome.ts";
+import { delRoute, dumpWhere, setRoute, strayRoutes } from "./kernel-netlink-route.ts";
+import { afOf } from "./kernel-netlink-text.ts";
+import { PROTOCOL, type Route } from "./kernel-state.ts";
+import type { Op, OpOutcome } from "./op.ts";
+
+export type BatchOp = Extract<Op, { noun: "addr" | "route" | "neigh" | "fdb" }>;
+
+const ENODEV = 19;
+const EEXIST = 17;
+
+export function isBatchOp(op: Op): op is BatchOp {
+  return op.noun === "addr" || op.noun === "route" || op.noun === "neigh" || op.noun === "fdb";
+}
+
+/** Distinct plain IPv4 gateways by device, as last observed plus what was added since. */
+export type Gateways = Map<string, Set<string>>;
+
+export async function applyBatch(
+  socket: NetlinkSocket,
+  devices: Devices,
+  gateways: Gateways,
+  ops: readonly BatchOp[],
+): Promise<OpOutcome[]> {
+  const nexthops = wantsNexthops(gateways, ops) ? new NexthopAllocator(socket) : null;
+  const plans = ops.map((op) => plan(op, devices, nexthops));
+  const requests: Request[] = [];
+  for (const item of plans) if (Array.isArray(item)) requests.push(...item);
+  const results = await socket.transact(requests);
+  const outcomes: OpOutcome[] = [];
+  let at = 0;
+  for (const [i, op] of ops.entries()) {
+    const item = plans[i] ?? [];
+    const count = Array.isArray(item) ? item.length : 0;
+    const outcome = Array.isArray(item) ? outcomeOf(op.verb, results.slice(at, at + count)) : item;
+    at += count;
+    outcomes.push(needsMore(op, outcome) ? await settle(socket, devices, op) : outcome);
+  }
+  if (ops.some((op) => op.noun === "route" && op.found !== null)) await removeUnused(socket);
+  return outcomes;
+}
+
+type Plan = Request[] | OpOutcome;
+
+function plan(op: BatchOp, devices: Devices, nexthops: NexthopAllocator | null): Plan {
+  // Our routes may outlive the name of their device; they are removed by destination.
+  if (op.noun === "route" && op.verb === "del") return [delRoute(op.object)];
+  const index = devices.indexOf(op.object.dev);
+  if (index === null) {
+    return op.verb === "del" ? DONE : failure(ENODEV, `no device ${op.object.dev}`);
+  }
+  switch (op.noun) {
+    case "addr":
+      return [addrRequest(op.verb, op.object, index)];
+    case "neigh":
+      return [neighRequest(op.verb, op.object, index)];
+    case "fdb":
+      return [fdbRequest(op.verb, op.object, index)];
+    case "route":
+      return planRoute(op.object, index, nexthops);
+  }
+}
+
+function planRoute(object: Route, index: number, nexthops: NexthopAllocator | null): Request[] {
+  if (nexthops === null || !hasOwnGateway(object)) return [setRoute(object, index, null)];
+  const { id, request } = nexthops.idFor(object, index);
+  const routed = setRoute(object, index, id);
+  return request === null ? [routed] : [request, routed];
+}
+
+function hasOwnGateway(object: Route): boolean {
+  return object.via !== null && afOf(object.dst) === AF_INET && afOf(object.via) === AF_INET;
+}
+
+/** True when the batch would bring a device above LIMIT; otherwise its gateways are noted. */
+function wantsNexthops(gateways: Gateways, ops: readonly BatchOp[]): boolean {
+  const added: Gateways = new Map();
+  for (const op of ops) {
+    if (op.noun !== "route" || op.verb !== "set" || !hasOwnGateway(op.object)) continue;
+    const { dev, via } = op.object;
+    const all = added.get(dev) ?? new Set(gateways.get(dev));
+    added.set(dev, all.add(via ?? ""));
+  }
+  for (const all of added.values()) if (all.size > LIMIT) return true;
+  for (const [dev, all] of added) gateways.set(dev, all);
+  return false;
+}
+
+/** True when what was found differs in what the kernel, but not we, counts as identity. */
+function needsMore(op: BatchOp, outcome: OpOutcome): boolean {
+  if (op.noun === "fdb") return outcome.ok && op.found !== null && op.found.extra !== null;
+  if (op.noun !== "route") return false;
+  // REPLACE says EEXIST when the wanted route exists behind another one of the same key.
+  if (!outcome.ok) return outcome.errno === EEXIST && op.verb === "set";
+  return op.found?.protocol === PROTOCOL && op.found.extra !== null;
+}
+
+function settle(socket: NetlinkSocket, devices: Devices, op: BatchOp): Promise<OpOutcome> {
+  return attempt(() => {
+    const index = devices.indexOf(op.object.dev);
+    if (op.noun === "fdb") {
+      const strays = index === null ? [] : strayFdb(socket, op.object, index);
+      return outcomeOf("del", socket.transactNow(strays));
+    }
+    if (op.noun !== "route") return DONE;
+    const strays = strayRoutes(socket, devices, op.object);
+    if (op.verb === "set") strays.push(delRoute(op.object));
+    const removed = outcomeOf("del", socket.transactNow(strays));
+    if (op.verb === "del" || !removed.ok || index === null) return removed;
+    return outcomeOf("set", socket.transactNow([setRoute(op.object, index, null)]));
+  });
+}
+
+/** Objects are ours by their protocol; a failure here only leaves one unused for the next time. */
+export async function removeUnused(socket: NetlinkSocket): Promise<void> {
+  const ourRoutes = () =>
+    [AF_INET, AF_INET6].flatMap((family) => dumpWhere(socket, family, PROTOCOL, undefined));
+  await socket.transact(unusedNexthops(socket, ourRoutes));
+}

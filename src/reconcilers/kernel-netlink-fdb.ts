@@ -1,0 +1,91 @@
+// Forwarding entries of vxlan devices against RTM_*NEIGH with AF_BRIDGE. For a unicast MAC the
+// kernel keeps exactly one remote, and REPLACE changes that remote (vxlan_fdb_replace in
+// drivers/net/vxlan/vxlan_core.c), while a removal must name the remote that is there. Hence "set
+// B" and "del A" leave exactly B in either order.
+
+import {
+  AF_BRIDGE,
+  NLM_F_CREATE,
+  NLM_F_REPLACE,
+  NTF_SELF,
+  NUD_PERMANENT,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWNEIGH,
+} from "../ffi/netlink/constants.ts";
+import { neigh } from "../ffi/netlink/neigh.ts";
+import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
+import { ipText, ipToBytes, macText, macToBytes } from "./kernel-netlink-text.ts";
+import { type Fdb, keyOf } from "./kernel-state.ts";
+
+type NeighMessage = ReturnType<typeof neigh.decode>;
+
+/** On a learning device what it learnt is left out: only entries somebody configured count. */
+export function observeFdb(
+  socket: NetlinkSocket,
+  device: { readonly dev: string; readonly index: number; readonly learning: boolean },
+): Fdb[] {
+  return dumpFdb(socket, device.index, (message) => {
+    const entry = fdbOf(device.dev, message);
+    return device.learning && entry?.permanent === false ? null : entry;
+  });
+}
+
+function dumpFdb<T>(
+  socket: NetlinkSocket,
+  index: number,
+  decode: (message: NeighMessage) => T | null,
+): T[] {
+  // With strict checking an FDB dump wants struct ndmsg, and its ndm_ifindex selects the device.
+  const payload = neigh.encode({ family: AF_BRIDGE, index }, {});
+  return socket.dump({ type: RTM_GETNEIGH, flags: 0, payload }, (reply) => {
+    const message = neigh.read(reply);
+    return message.header.index === index ? decode(message) : null;
+  });
+}
+
+function fdbOf(dev: string, message: NeighMessage): Fdb | null {
+  const { header, attrs } = message;
+  if (attrs.NDA_LLADDR === undefined) return null;
+  return {
+    dev,
+    mac: macText(attrs.NDA_LLADDR),
+    dst: attrs.NDA_DST === undefined ? "0.0.0.0" : ipText(attrs.NDA_DST),
+    permanent: (header.state & NUD_PERMANENT) !== 0,
+    extra: extraOf(message),
+  };
+}
+
+function extraOf({ header, attrs }: NeighMessage): string | null {
+  const extra: string[] = [];
+  if (attrs.NDA_PORT !== undefined) extra.push(`port ${attrs.NDA_PORT}`);
+  if (attrs.NDA_VNI !== undefined) extra.push(`vni ${attrs.NDA_VNI}`);
+  if (attrs.NDA_SRC_VNI !== undefined) extra.push(`src_vni ${attrs.NDA_SRC_VNI}`);
+  if (attrs.NDA_IFINDEX !== undefined) extra.push(`via ${attrs.NDA_IFINDEX}`);
+  if (attrs.NDA_NH_ID !== undefined) extra.push(`nhid ${attrs.NDA_NH_ID}`);
+  if (header.flags !== NTF_SELF) extra.push(`flags ${header.flags}`);
+  return extra.length === 0 ? null : extra.join(" ");
+}
+
+export function fdbRequest(verb: "set" | "del", object: Fdb, index: number): Request {
+  const target = { NDA_LLADDR: macToBytes(object.mac), NDA_DST: ipToBytes(object.dst) };
+  const header = { family: AF_BRIDGE, index, state: NUD_PERMANENT, flags: NTF_SELF };
+  const payload = neigh.encode(header, target);
+  if (verb === "del") return { type: RTM_DELNEIGH, flags: 0, payload };
+  return { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
+}
+
+/**
+ * Removals of the entries under this key that carry something extra (another port, a VNI): to the
+ * kernel these are other remotes, which a plain removal does not match.
+ */
+export function strayFdb(socket: NetlinkSocket, object: Fdb, index: number): Request[] {
+  return dumpFdb(socket, index, (message) => {
+    const entry = fdbOf(object.dev, message);
+    if (entry === null || entry.extra === null || keyOf.fdb(entry) !== keyOf.fdb(object))
+      return null;
+    const { family, state, flags } = message.header;
+    const payload = neigh.encode({ family, index, state, flags }, message.attrs);
+    return { type: RTM_DELNEIGH, flags: 0, payload };
+  });
+}

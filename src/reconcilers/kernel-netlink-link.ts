@@ -1,0 +1,218 @@
+// The vxlan devices of KernelState against RTM_*LINK. VNI, port and GBP need a new device; the
+// rest changes in place. A device under our name that we did not make is never touched.
+
+import { decode, encode } from "../ffi/layout.ts";
+import {
+  IFF_UP,
+  IN6_ADDR_GEN_MODE_NONE,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  RTM_DELLINK,
+  RTM_NEWLINK,
+} from "../ffi/netlink/constants.ts";
+import type { NetlinkError } from "../ffi/netlink/error.ts";
+import { link, vxlan } from "../ffi/netlink/link.ts";
+import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
+import type { Devices, LinkMessage } from "./kernel-netlink-dev.ts";
+import { nexthopsOf } from "./kernel-netlink-nexthop.ts";
+import { DONE, failure, outcomeOf } from "./kernel-netlink-outcome.ts";
+import { ipText, ipToBytes, macText, macToBytes } from "./kernel-netlink-text.ts";
+import type { Link } from "./kernel-state.ts";
+import type { OpOutcome } from "./op.ts";
+
+const EEXIST = 17;
+const ENODEV = 19;
+const EOPNOTSUPP = 95;
+const EAFNOSUPPORT = 97;
+const OURS = "heddle ";
+
+/** A device as a Link; of a device that is no vxlan only the general part is told. */
+export function linkOf(message: LinkMessage, devices: Devices): Link {
+  const { header, attrs } = message;
+  const kind = attrs.IFLA_LINKINFO?.IFLA_INFO_KIND ?? "";
+  const data = attrs.IFLA_LINKINFO?.IFLA_INFO_DATA;
+  const tunnel = kind === "vxlan" && data !== undefined ? decode(vxlan, data) : {};
+  const local = tunnel.IFLA_VXLAN_LOCAL ?? tunnel.IFLA_VXLAN_LOCAL6;
+  const underlay = tunnel.IFLA_VXLAN_LINK ?? 0;
+  return {
+    name: attrs.IFLA_IFNAME ?? "",
+    kind,
+    vni: tunnel.IFLA_VXLAN_ID ?? 0,
+    port: tunnel.IFLA_VXLAN_PORT ?? 0,
+    local: local === undefined ? "" : ipText(local),
+    underlay: underlay === 0 ? "" : (devices.nameOf(underlay) ?? ""),
+    learning: tunnel.IFLA_VXLAN_LEARNING === 1,
+    gbp: tunnel.IFLA_VXLAN_GBP === true,
+    mac: macText(attrs.IFLA_ADDRESS ?? new Uint8Array()),
+    mtu: attrs.IFLA_MTU ?? 0,
+    up: (header.flags & IFF_UP) !== 0,
+    alias: attrs.IFLA_IFALIAS ?? null,
+  };
+}
+
+export function observeLinks(devices: Devices, names: readonly string[]): Link[] {
+  const links: Link[] = [];
+  for (const name of names) {
+    const message = devices.get(name);
+    if (message !== null) links.push(linkOf(message, devices));
+  }
+  return links;
+}
+
+export async function setLink(
+  socket: NetlinkSocket,
+  devices: Devices,
+  want: Link,
+): Promise<OpOutcome> {
+  const message = devices.get(want.name);
+  if (message === null) return create(socket, devices, want);
+  const have = linkOf(message, devices);
+  if (!isOurs(have)) return foreign(have);
+  const underlay = devices.indexOf(want.underlay);
+  if (underlay === null) return noUnderlay(want);
+  if (sameTunnel(have, want)) {
+    const outcome = adjust(socket, { index: message.header.index, underlay }, have, want);
+    devices.forget();
+    if (outcome.ok || outcome.errno !== EOPNOTSUPP) return outcome;
+  }
+  const removed = await remove(socket, devices, message.header.index);
+  return removed.ok ? create(socket, devices, want) : removed;
+}
+
+export async function delLink(
+  socket: NetlinkSocket,
+  devices: Devices,
+  name: string,
+): Promise<OpOutcome> {
+  const message = devices.get(name);
+  if (message === null) return DONE;
+  const have = linkOf(message, devices);
+  return isOurs(have) ? await remove(socket, devices, message.header.index) : foreign(have);
+}
+
+/** Our nexthop objects go first: with 20,000 of them the device alone took up to 13 s to remove. */
+async function remove(socket: NetlinkSocket, devices: Devices, index: number): Promise<OpOutcome> {
+  await socket.transact(nexthopsOf(socket, index));
+  const outcome = outcomeOf("del", socket.transactNow([removal(index)]));
+  devices.forget();
+  return outcome;
+}
+
+function isOurs(found: Link): boolean {
+  return found.kind === "vxlan" && (found.alias ?? "").startsWith(OURS);
+}
+
+function foreign(found: Link): OpOutcome {
+  const kind = found.kind === "" ? "none" : found.kind;
+  return failure(EEXIST, `device ${found.name} exists and is not ours (kind ${kind})`);
+}
+
+/** What vxlan_changelink (drivers/net/vxlan/vxlan_core.c) refuses to change. */
+function sameTunnel(have: Link, want: Link): boolean {
+  return (
+    have.vni === want.vni &&
+    have.port === want.port &&
+    have.gbp === want.gbp &&
+    have.local.includes(":") === want.local.includes(":")
+  );
+}
+
+const removal = (index: number): Request => ({
+  type: RTM_DELLINK,
+  flags: 0,
+  payload: link.encode({ index }, {}),
+});
+
+/**
+ * RTM_NEWLINK ignores the alias and the address mode when it creates, so these follow in messages
+ * of their own, by name, in the same send(2): no crash can leave a device without our mark.
+ */
+function create(socket: NetlinkSocket, devices: Devices, want: Link): OpOutcome {
+  const underlay = devices.indexOf(want.underlay);
+  if (underlay === null) return noUnderlay(want);
+  const byName = { IFLA_IFNAME: want.name };
+  const results = socket.transactNow([
+    creation(want, underlay),
+    change({}, { ...byName, IFLA_IFALIAS: want.alias ?? "" }),
+    change({}, { ...byName, IFLA_AF_SPEC: noLinkLocal }),
+    change(upFlags(want.up), byName),
+  ]);
+  devices.forget();
+  const outcome = outcomeOf("set", withoutIpv6(results, 2));
+  const index = outcome.ok || results[0] !== null ? null : devices.indexOf(want.name);
+  // Half made is worse than not made: without its alias the device would count as foreign.
+  if (index !== null) socket.transactNow([removal(index)]);
+  return outcome;
+}
+
+const noUnderlay = (want: Link) => failure(ENODEV, `no underlay device ${want.underlay}`);
+
+function tunnelInfo(want: Link, underlay: number, fixed: Parameters<typeof vxlan.write>[1]) {
+  const local = ipToBytes(want.local);
+  const data = encode(vxlan, {
+    IFLA_VXLAN_ID: want.vni,
+    IFLA_VXLAN_LINK: underlay,
+    ...(local.length === 4 ? { IFLA_VXLAN_LOCAL: local } : { IFLA_VXLAN_LOCAL6: local }),
+    IFLA_VXLAN_LEARNING: want.learning ? 1 : 0,
+    ...fixed,
+  });
+  return { IFLA_INFO_KIND: "vxlan", IFLA_INFO_DATA: data };
+}
+
+function creation(want: Link, underlay: number): Request {
+  // A change that so much as mentions these is refused, even with the same value.
+  const fixed = {
+    IFLA_VXLAN_PORT: want.port,
+    ...(want.gbp ? { IFLA_VXLAN_GBP: true as const } : {}),
+  };
+  const attributes = {
+    IFLA_IFNAME: want.name,
+    IFLA_ADDRESS: macToBytes(want.mac),
+    IFLA_MTU: want.mtu,
+    IFLA_LINKINFO: tunnelInfo(want, underlay, fixed),
+  };
+  const payload = link.encode({}, attributes);
+  return { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, payload };
+}
+
+const noLinkLocal = { AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: IN6_ADDR_GEN_MODE_NONE } };
+
+const upFlags = (up: boolean) => ({ flags: up ? IFF_UP : 0, change: IFF_UP });
+
+function change(
+  header: Parameters<typeof link.encode>[0],
+  attributes: Parameters<typeof link.encode>[1],
+): Request {
+  return { type: RTM_NEWLINK, flags: 0, payload: link.encode(header, attributes) };
+}
+
+/**
+ * Everything else changes while the device is up and keeps its routes, neighbours and entries: the
+ * MAC address too (vxlan has IFF_LIVE_ADDR_CHANGE), and the underlay after a renumbering.
+ */
+function adjust(
+  socket: NetlinkSocket,
+  { index, underlay }: { readonly index: number; readonly underlay: number },
+  have: Link,
+  want: Link,
+): OpOutcome {
+  const moved =
+    have.local !== want.local || have.underlay !== want.underlay || have.learning !== want.learning;
+  const attributes = {
+    IFLA_ADDRESS: have.mac === want.mac ? undefined : macToBytes(want.mac),
+    IFLA_MTU: have.mtu === want.mtu ? undefined : want.mtu,
+    IFLA_LINKINFO: moved ? tunnelInfo(want, underlay, {}) : undefined,
+    IFLA_IFALIAS: have.alias === want.alias ? undefined : (want.alias ?? ""),
+  };
+  const requests = [
+    change({ index }, attributes),
+    change({ index }, { IFLA_AF_SPEC: noLinkLocal }),
+    change({ index, ...upFlags(want.up) }, {}),
+  ];
+  return outcomeOf("set", withoutIpv6(socket.transactNow(requests), 1));
+}
+
+/** A kernel without IPv6 refuses the address mode, and needs none. */
+function withoutIpv6(results: (NetlinkError | null)[], at: number): (NetlinkError | null)[] {
+  return results.map((error, i) => (i === at && error?.errno === EAFNOSUPPORT ? null : error));
+}

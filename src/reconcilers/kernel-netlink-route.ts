@@ -1,0 +1,199 @@
+// Routes of the main table against RTM_*ROUTE. A route through a nexthop object and a plain one are
+// the same Route value; which form a new route takes is a matter of cost, decided in
+// kernel-netlink-nexthop.ts. Whatever we never set ourselves is told as text in `extra`.
+
+import {
+  AF_INET,
+  AF_INET6,
+  ENOENT,
+  NLM_F_CREATE,
+  NLM_F_REPLACE,
+  RT_SCOPE_LINK,
+  RT_SCOPE_NOWHERE,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RTM_DELROUTE,
+  RTM_GETROUTE,
+  RTM_NEWROUTE,
+  RTN_UNICAST,
+  RTN_UNSPEC,
+  RTNH_F_ONLINK,
+} from "../ffi/netlink/constants.ts";
+import { NetlinkError } from "../ffi/netlink/error.ts";
+import { route, rtmsg } from "../ffi/netlink/route.ts";
+import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
+import type { Devices } from "./kernel-netlink-dev.ts";
+import type { Nexthop } from "./kernel-netlink-nexthop.ts";
+import { afOf, anyIp, ipText, ipToBytes, splitPrefix } from "./kernel-netlink-text.ts";
+import { keyOf, PROTOCOL, type Route } from "./kernel-state.ts";
+
+export type RouteMessage = ReturnType<typeof route.decode>;
+
+/** Our routes, and every route through the given devices. */
+export function dumpRoutes(socket: NetlinkSocket, indexes: readonly number[]): RouteMessage[] {
+  const messages: RouteMessage[] = [];
+  for (const family of [AF_INET, AF_INET6]) {
+    messages.push(...dumpWhere(socket, family, PROTOCOL, undefined));
+    for (const index of indexes) {
+      messages.push(...dumpWhere(socket, family, ANY_BUT_OURS, index));
+    }
+  }
+  return messages;
+}
+
+/** As a protocol to `dumpWhere`: the kernel is asked for all, and ours are left undecoded. */
+const ANY_BUT_OURS = -1;
+
+/** The kernel filters: strict checking makes it honour table, protocol (0: any) and device. */
+export function dumpWhere(
+  socket: NetlinkSocket,
+  family: number,
+  protocol: number,
+  oif: number | undefined,
+): RouteMessage[] {
+  const payload = route.encode(
+    { family, table: RT_TABLE_MAIN, protocol: Math.max(protocol, 0) },
+    { RTA_TABLE: RT_TABLE_MAIN, RTA_OIF: oif },
+  );
+  try {
+    return socket.dump({ type: RTM_GETROUTE, flags: 0, payload }, (reply) => {
+      const header = rtmsg.read(reply.input, reply.at, reply.end);
+      // A kernel without IPv6 answers for every family it has.
+      if (header.family !== family) return null;
+      return protocol === ANY_BUT_OURS && header.protocol === PROTOCOL ? null : route.read(reply);
+    });
+  } catch (error) {
+    // The table is made when its first route is.
+    if (error instanceof NetlinkError && error.errno === ENOENT) return [];
+    throw error;
+  }
+}
+
+/** Nexthop objects by id, for routes that name one; empty when none does. */
+export type Nexthops = ReadonlyMap<number, Nexthop>;
+
+export function routeOf(message: RouteMessage, devices: Devices, nexthops: Nexthops): Route {
+  const { header, attrs } = message;
+  // With net.ipv4.nexthop_compat_mode=0 the dump names only the object.
+  const object = attrs.RTA_NH_ID === undefined ? undefined : nexthops.get(attrs.RTA_NH_ID);
+  const oif = attrs.RTA_OIF ?? object?.oif;
+  const dst = attrs.RTA_DST === undefined ? anyIp(header.family) : ipText(attrs.RTA_DST);
+  const onlink = attrs.RTA_OIF === undefined ? object?.onlink : header.flags & RTNH_F_ONLINK;
+  return {
+    dst: `${dst}/${header.dst_len}`,
+    via: gatewayOf(message) ?? object?.via ?? null,
+    dev: oif === undefined ? "" : (devices.nameOf(oif) ?? ""),
+    onlink: Boolean(onlink),
+    metric: attrs.RTA_PRIORITY ?? 0,
+    protocol: header.protocol,
+    extra: extraOf(message, object),
+  };
+}
+
+function gatewayOf({ attrs }: RouteMessage): string | null {
+  if (attrs.RTA_GATEWAY !== undefined) return ipText(attrs.RTA_GATEWAY);
+  // struct rtvia: two bytes of address family, then the address.
+  return attrs.RTA_VIA === undefined ? null : ipText(attrs.RTA_VIA.subarray(2));
+}
+
+function extraOf(message: RouteMessage, object: Nexthop | undefined): string | null {
+  const { header, attrs } = message;
+  const extra: string[] = [];
+  if (header.type !== RTN_UNICAST) extra.push(`type ${header.type}`);
+  if (header.tos !== 0) extra.push(`tos ${header.tos}`);
+  if (header.scope !== scopeOf(header.family, gatewayOf(message) ?? object?.via ?? null)) {
+    extra.push(`scope ${header.scope}`);
+  }
+  if (attrs.RTA_SRC !== undefined) extra.push(`from ${ipText(attrs.RTA_SRC)}/${header.src_len}`);
+  if (attrs.RTA_PREFSRC !== undefined) extra.push(`src ${ipText(attrs.RTA_PREFSRC)}`);
+  if ((attrs.RTA_METRICS?.length ?? 0) > 0) extra.push(`metrics ${attrs.RTA_METRICS?.toHex()}`);
+  if (attrs.RTA_MULTIPATH !== undefined) extra.push("multipath");
+  if (attrs.RTA_FLOW !== undefined) extra.push(`realm ${attrs.RTA_FLOW}`);
+  if (attrs.RTA_ENCAP_TYPE !== undefined) extra.push(`encap ${attrs.RTA_ENCAP_TYPE}`);
+  if ((attrs.RTA_PREF ?? 0) !== 0) extra.push(`pref ${attrs.RTA_PREF}`);
+  if (expires(attrs.RTA_CACHEINFO)) extra.push("expires");
+  if (attrs.RTA_NH_ID !== undefined && object?.protocol !== PROTOCOL) {
+    extra.push(`nhid ${attrs.RTA_NH_ID}`);
+  }
+  return extra.length === 0 ? null : extra.join(" ");
+}
+
+/** IPv4 has scopes: a route without a gateway reaches only the link. */
+function scopeOf(family: number, via: string | null): number {
+  return family === AF_INET && via === null ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+}
+
+/** struct rta_cacheinfo: the third word, rta_expires, is nonzero on routes that time out. */
+function expires(cacheinfo: Uint8Array | undefined): boolean {
+  return cacheinfo?.subarray(8, 12).some((byte) => byte !== 0) ?? false;
+}
+
+/** Creates or replaces; `nhid` is the nexthop object to go through, or null for a plain route. */
+export function setRoute(object: Route, oif: number, nhid: number | null): Request {
+  const { ip, length } = splitPrefix(object.dst);
+  const family = afOf(ip);
+  const header = {
+    family,
+    dst_len: length,
+    table: RT_TABLE_MAIN,
+    protocol: object.protocol,
+    scope: scopeOf(family, object.via),
+    type: RTN_UNICAST,
+  };
+  const common = { RTA_DST: ipToBytes(ip), RTA_PRIORITY: object.metric };
+  const flags = object.onlink && nhid === null ? RTNH_F_ONLINK : 0;
+  const payload =
+    nhid === null
+      ? route.encode({ ...header, flags }, { ...common, RTA_OIF: oif, ...through(object, family) })
+      : route.encode(header, { ...common, RTA_NH_ID: nhid });
+  return { type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
+}
+
+function through(object: Route, family: number) {
+  if (object.via === null) return {};
+  const gateway = ipToBytes(object.via);
+  const via = afOf(object.via);
+  return via === family
+    ? { RTA_GATEWAY: gateway }
+    : { RTA_VIA: Uint8Array.of(via & 0xff, via >> 8, ...gateway) };
+}
+
+/**
+ * By destination, metric and protocol only: fib_nh_match (net/ipv4/fib_semantics.c) never matches a
+ * route through a nexthop object when a device or gateway is given.
+ */
+export function delRoute(object: Route): Request {
+  const { ip, length } = splitPrefix(object.dst);
+  const payload = route.encode(
+    {
+      family: afOf(ip),
+      dst_len: length,
+      table: RT_TABLE_MAIN,
+      protocol: object.protocol,
+      scope: RT_SCOPE_NOWHERE,
+      type: RTN_UNSPEC,
+    },
+    { RTA_DST: ipToBytes(ip), RTA_PRIORITY: object.metric },
+  );
+  return { type: RTM_DELROUTE, flags: 0, payload };
+}
+
+/**
+ * Removals of our routes under this key that are not plain ones: TOS and type are part of the
+ * kernel's identity of a route, not of ours, so `delRoute` and REPLACE may leave them standing.
+ */
+export function strayRoutes(socket: NetlinkSocket, devices: Devices, object: Route): Request[] {
+  const requests: Request[] = [];
+  for (const found of dumpWhere(socket, afOf(object.dst), PROTOCOL, undefined)) {
+    const have = routeOf(found, devices, new Map());
+    if (have.extra === null || keyOf.route(have) !== keyOf.route(object)) continue;
+    const { family, dst_len, src_len, tos, type } = found.header;
+    const { RTA_DST, RTA_SRC, RTA_PRIORITY } = found.attrs;
+    const payload = route.encode(
+      { family, dst_len, src_len, tos, table: RT_TABLE_MAIN, protocol: PROTOCOL, scope: 255, type },
+      { RTA_DST, RTA_SRC, RTA_PRIORITY },
+    );
+    requests.push({ type: RTM_DELROUTE, flags: 0, payload });
+  }
+  return requests;
+}

@@ -1,0 +1,178 @@
+// The Kernel port on the real kernel, by rtnetlink, /proc/sys and nft. One request socket serves
+// every read and write; it is opened in the wanted network namespace and stays there. Reads are
+// whole, consistent dumps; ops run in the order given, consecutive ones of the small nouns as one
+// batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
+
+import type { Ip } from "../events/address.ts";
+import { AF_INET, NETLINK_ROUTE } from "../ffi/netlink/constants.ts";
+import { Monitor } from "../ffi/netlink/monitor.ts";
+import { NetlinkSocket } from "../ffi/netlink/socket.ts";
+import { withNetns } from "../ffi/netns.ts";
+import type { HostFacts, Kernel, Scope, Watch } from "./kernel.ts";
+import { observeAddrs } from "./kernel-netlink-addr.ts";
+import {
+  applyBatch,
+  type BatchOp,
+  type Gateways,
+  isBatchOp,
+  removeUnused,
+} from "./kernel-netlink-batch.ts";
+import { Devices } from "./kernel-netlink-dev.ts";
+import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
+import { observeFdb } from "./kernel-netlink-fdb.ts";
+import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
+import { observeNeighs } from "./kernel-netlink-neigh.ts";
+import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
+import { attempt, DONE } from "./kernel-netlink-outcome.ts";
+import { dumpRoutes, routeOf } from "./kernel-netlink-route.ts";
+import { delRules, observeRules, setRules } from "./kernel-netlink-rule.ts";
+import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
+import {
+  emptyKernelState,
+  type KernelState,
+  keyOf,
+  type MutableKernelState,
+} from "./kernel-state.ts";
+import type { Op, OpOutcome } from "./op.ts";
+
+export interface NetlinkKernelOptions {
+  /** Namespace file, e.g. `/run/netns/blue`; null is the process's own. */
+  readonly netns: string | null;
+}
+
+export class NetlinkKernel implements Kernel {
+  readonly #netns: string | null;
+  readonly #socket: NetlinkSocket;
+  readonly #gateways: Gateways = new Map();
+  /** What notifications are about; null until the first observe. */
+  #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
+  #swept = false;
+
+  /** Throws NativeError without CAP_NET_ADMIN or the needed kernel options. */
+  constructor(options: NetlinkKernelOptions) {
+    this.#netns = options.netns;
+    this.#socket = withNetns(options.netns, () => new NetlinkSocket(NETLINK_ROUTE));
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  async observe(scope: Scope): Promise<KernelState> {
+    const state = emptyKernelState();
+    const devices = new Devices(this.#socket);
+    const links = observeLinks(devices, scope.links);
+    for (const link of links) {
+      state.links.set(keyOf.link(link), link);
+      const index = devices.indexOf(link.name);
+      if (index !== null) this.#observeDevice(state, link, index);
+      // Dumps run without a pause; between devices others may have their turn.
+      await new Promise(setImmediate);
+    }
+    this.#observeRoutes(state, devices, scope.routeDevs);
+    for (const value of observeSysctls(this.#netns, scope.sysctls)) {
+      state.sysctls.set(keyOf.sysctl(value), value);
+    }
+    for (const table of await observeRules(this.#netns, scope.rules)) {
+      state.rules.set(keyOf.rule(table), table);
+    }
+    this.#interest = {
+      indexes: new Set(links.flatMap((link) => devices.indexOf(link.name) ?? [])),
+      tables: new Set(scope.rules.map((key) => key.slice(key.indexOf(" ") + 1))),
+    };
+    return state;
+  }
+
+  #observeDevice(
+    state: MutableKernelState,
+    { name, kind, learning }: { name: string; kind: string; learning: boolean },
+    index: number,
+  ): void {
+    for (const addr of observeAddrs(this.#socket, name, index)) {
+      state.addrs.set(keyOf.addr(addr), addr);
+    }
+    for (const neigh of observeNeighs(this.#socket, name, index)) {
+      state.neighs.set(keyOf.neigh(neigh), neigh);
+    }
+    if (kind !== "vxlan") return;
+    for (const fdb of observeFdb(this.#socket, { dev: name, index, learning })) {
+      state.fdb.set(keyOf.fdb(fdb), fdb);
+    }
+  }
+
+  #observeRoutes(state: MutableKernelState, devices: Devices, devs: readonly string[]): void {
+    const indexes = devs.flatMap((dev) => devices.indexOf(dev) ?? []);
+    const messages = dumpRoutes(this.#socket, indexes);
+    const viaObjects = messages.some(({ attrs }) => attrs.RTA_NH_ID !== undefined);
+    const nexthops = viaObjects ? dumpNexthops(this.#socket) : new Map();
+    this.#gateways.clear();
+    for (const message of messages) {
+      const route = routeOf(message, devices, nexthops);
+      const key = keyOf.route(route);
+      // Of several routes under one key the unusual one is told, so that it gets put right.
+      const known = state.routes.get(key);
+      if (known === undefined || known.extra === null) state.routes.set(key, route);
+      if (message.header.family !== AF_INET || route.via === null) continue;
+      if (message.attrs.RTA_NH_ID !== undefined) continue;
+      const vias = this.#gateways.get(route.dev) ?? new Set();
+      this.#gateways.set(route.dev, vias.add(route.via));
+    }
+  }
+
+  async apply(ops: readonly Op[]): Promise<readonly OpOutcome[]> {
+    const devices = new Devices(this.#socket);
+    const outcomes: OpOutcome[] = [];
+    // What a process that died between two batches left over.
+    if (!this.#swept) await removeUnused(this.#socket);
+    this.#swept = true;
+    let batch: BatchOp[] = [];
+    for (const op of ops) {
+      if (isBatchOp(op)) {
+        batch.push(op);
+        continue;
+      }
+      outcomes.push(...(await this.#batch(devices, batch)));
+      batch = [];
+      outcomes.push(await this.#applyOne(devices, op));
+    }
+    outcomes.push(...(await this.#batch(devices, batch)));
+    return outcomes;
+  }
+
+  async #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
+    if (ops.length === 0) return [];
+    return await applyBatch(this.#socket, devices, this.#gateways, ops);
+  }
+
+  async #applyOne(devices: Devices, op: Exclude<Op, BatchOp>): Promise<OpOutcome> {
+    switch (op.noun) {
+      case "link":
+        return await attempt(() =>
+          op.verb === "set"
+            ? setLink(this.#socket, devices, op.object)
+            : delLink(this.#socket, devices, op.object.name),
+        );
+      case "sysctl":
+        return op.verb === "set" ? setSysctl(this.#netns, op.object) : DONE;
+      case "rule":
+        return await (op.verb === "set" ? setRules : delRules)(this.#netns, op.object);
+    }
+  }
+
+  watch(onChange: () => void): Watch {
+    return new Monitor({
+      netns: this.#netns,
+      ownPort: this.#socket.port,
+      interest: () => this.#interest,
+      onDirty: onChange,
+    });
+  }
+
+  facts(): Promise<HostFacts> {
+    return Promise.resolve(readFacts(this.#socket));
+  }
+
+  routeTo(ip: Ip): Promise<string | null> {
+    return Promise.resolve(routeTo(this.#socket, ip));
+  }
+}

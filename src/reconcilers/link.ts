@@ -1,0 +1,87 @@
+// Tunnel devices: their names, the mark that makes them ours, and which of their properties are fixed
+// at creation. A device that loses its mark is foreign from then on.
+
+import { type Family, familyOf } from "../events/address.ts";
+import type { Link } from "./kernel-state.ts";
+import type { NounRules } from "./noun.ts";
+
+/** IFNAMSIZ less its terminator. */
+const NAME_MAX = 15;
+const MARK = "heddle ";
+
+export function deviceName(vni: number, family: Family): string {
+  if (family === "ipv4") return `heddle.${vni}`;
+  const name = `heddle-v6.${vni}`;
+  return name.length <= NAME_MAX ? name : `hd-v6.${vni}`;
+}
+
+export function aliasOf(fabric: string): string {
+  return `${MARK}${fabric}`;
+}
+
+/** Made by an agent, for whatever fabric. */
+export function isMarked(link: Link): boolean {
+  return link.alias?.startsWith(MARK) ?? false;
+}
+
+/**
+ * True when `want` needs a new device; the kernel drops everything on the old one. It refuses to
+ * change kind, VNI, port, GBP and the family of the source address, and changes the rest in place
+ * (vxlan_changelink in drivers/net/vxlan/vxlan_core.c).
+ */
+export function mustRecreate(want: Link, have: Link): boolean {
+  return (
+    want.kind !== have.kind ||
+    want.vni !== have.vni ||
+    want.port !== have.port ||
+    want.gbp !== have.gbp ||
+    familyOf(want.local) !== familyOf(have.local)
+  );
+}
+
+/** True when the change empties the device's neighbour table (neigh_changeaddr, permanent too). */
+export function losesNeighs(want: Link, have: Link): boolean {
+  return want.mac !== have.mac;
+}
+
+export const link: NounRules<Link> = {
+  same: (want, have) =>
+    !mustRecreate(want, have) &&
+    want.local === have.local &&
+    want.underlay === have.underlay &&
+    want.learning === have.learning &&
+    want.mac === have.mac &&
+    want.mtu === have.mtu &&
+    want.up === have.up &&
+    want.alias === have.alias,
+  owned: (object, by) => object.alias === aliasOf(by.fabric),
+  command(verb, object, found) {
+    const { name } = object;
+    if (verb === "del") return `ip link del ${name}`;
+    const finish = `ip link set ${name} alias '${object.alias ?? ""}' ${object.up ? "up" : "down"}`;
+    if (found === null) return `${addCommand(object)} && ${finish}`;
+    if (mustRecreate(object, found)) {
+      return `ip link del ${name} && ${addCommand(object)} && ${finish}`;
+    }
+    // Apart, because vxlan refuses an MTU beside its own attributes.
+    const outside = `${finish} address ${object.mac} mtu ${object.mtu}`;
+    return `ip link set ${name} ${tunnelArgs(object)} && ${outside}`;
+  },
+  text: (o) =>
+    `${o.name} ${o.kind} id ${o.vni} dstport ${o.port} local ${o.local} dev ${o.underlay}` +
+    `${o.learning ? "" : " nolearning"}${o.gbp ? " gbp" : ""} address ${o.mac} mtu ${o.mtu}` +
+    ` ${o.up ? "up" : "down"} alias '${o.alias ?? ""}'`,
+};
+
+function tunnelArgs(o: Link): string {
+  const learning = o.learning ? "learning" : "nolearning";
+  return `type ${o.kind} id ${o.vni} dev ${o.underlay} local ${o.local} ${learning}`;
+}
+
+function addCommand(o: Link): string {
+  return (
+    `ip link add ${o.name} address ${o.mac} mtu ${o.mtu} ${tunnelArgs(o)}` +
+    ` dstport ${o.port}${o.gbp ? " gbp" : ""}` +
+    ` && ip link set ${o.name} addrgenmode none`
+  );
+}

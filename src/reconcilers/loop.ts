@@ -1,0 +1,191 @@
+// When a round runs: at once after a wake-up, one at a time, wake-ups coalescing; again when a retry
+// is due; and every so often although nothing was heard. It is level-triggered: who woke it and why
+// is never asked, so a lost notification costs time and nothing else.
+
+import type { Clock } from "../events/clock.ts";
+import { delayMs } from "./backoff.ts";
+import type { Kernel, Scope, Watch } from "./kernel.ts";
+import { aliasOf } from "./link.ts";
+import type { Plan } from "./plan.ts";
+import { newMemory, type Round, type RoundContext, runRound, type Wanted } from "./round.ts";
+
+export type { Round, Wanted } from "./round.ts";
+
+/** The safety net below the kernel's notifications. */
+const PERIOD_MS = 15_000;
+
+export interface LoopOptions {
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  /** Called several times in a round: must be cheap. */
+  readonly wanted: () => Wanted;
+  readonly onRound: (round: Round) => void;
+  readonly periodMs?: number;
+}
+
+export interface Loop {
+  wake(): void;
+  /** Resolves when no round runs and none is asked for; retries and the slow pass do not count. */
+  idle(): Promise<void>;
+  /** Ends after the round that runs. Leaves the kernel as it is. */
+  stop(): Promise<void>;
+}
+
+export function createLoop(options: LoopOptions): Loop {
+  return new ReconcileLoop(options);
+}
+
+class ReconcileLoop implements Loop {
+  readonly #options: LoopOptions;
+  readonly #context: RoundContext;
+  /** Devices that carry our mark, whatever configuration they were made for. */
+  #marked: readonly string[] = [];
+  /** When and for which plan `#marked` was last looked up. */
+  #surveyed: { readonly atMs: number; readonly links: string } | null = null;
+  #watch: Watch | null = null;
+  #cancelTimer: (() => void) | null = null;
+  #endTurn: (() => void) | null = null;
+  /** Rounds in a row that could not be finished; the next one waits the longer. */
+  #unfinished = 0;
+  #retryAtMs: number | null = null;
+  #asked = false;
+  #running = false;
+  #stopped = false;
+  #waiters: (() => void)[] = [];
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    const { kernel, clock, wanted } = options;
+    this.#context = { kernel, clock, wanted, memory: newMemory() };
+  }
+
+  wake(): void {
+    if (this.#stopped) return;
+    this.#asked = true;
+    if (this.#running) return;
+    this.#running = true;
+    // In a microtask: at once, yet after everything that the caller has to say in this turn.
+    queueMicrotask(() => void this.#run());
+  }
+
+  idle(): Promise<void> {
+    if (!this.#running) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+    this.#endTurn?.();
+    await this.idle();
+    this.#watch?.close();
+    this.#watch = null;
+  }
+
+  async #run(): Promise<void> {
+    this.#cancelTimer?.();
+    while (this.#asked && !this.#stopped) {
+      this.#asked = false;
+      await this.#round();
+      // A storm of wake-ups must not keep timers and sockets from being served.
+      if (this.#asked) await this.#turn();
+    }
+    this.#running = false;
+    if (!this.#stopped) this.#setTimer();
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+
+  /** Lets the event loop turn once; stop() need not wait for it. */
+  #turn(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(0, resolve);
+      this.#endTurn = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  async #round(): Promise<void> {
+    const { clock, onRound, wanted } = this.#options;
+    const { plan, prune } = wanted();
+    this.#retryAtMs = null;
+    if (plan === null) return;
+    const startMs = clock.nowMs();
+    let round: Round;
+    try {
+      const scope = await this.#survey(plan);
+      round = await runRound(this.#context, plan, prune, scope);
+    } catch (error) {
+      this.#unwatch();
+      round = failedRound(plan.seq, reasonOf(error), clock.nowMs() - startMs);
+    }
+    this.#unfinished = round.clean ? 0 : this.#unfinished + 1;
+    this.#retryAtMs = this.#nextTry(round);
+    onRound({ ...round, retryAtMs: this.#retryAtMs });
+    const after = wanted();
+    // What changed during the round was not seen by it, or only in part.
+    if (after.plan?.seq !== plan.seq || after.prune !== prune) this.#asked = true;
+  }
+
+  #nextTry(round: Round): number | null {
+    if (round.clean) return round.retryAtMs;
+    const againAtMs = this.#options.clock.nowMs() + delayMs(this.#unfinished);
+    return Math.min(round.retryAtMs ?? againAtMs, againAtMs);
+  }
+
+  /** The plan's scope and what an earlier configuration left behind. Watches before it looks. */
+  async #survey(plan: Plan): Promise<Scope> {
+    const { kernel, clock } = this.#options;
+    this.#watch ??= kernel.watch(() => this.wake());
+    const links = plan.scope.links.join(" ");
+    const atMs = clock.nowMs();
+    const due = this.#surveyed === null || atMs - this.#surveyed.atMs >= this.#periodMs;
+    if (due || this.#surveyed?.links !== links) {
+      const { devices } = await kernel.facts();
+      const mark = aliasOf(plan.fabric);
+      this.#marked = devices.filter((device) => device.alias === mark).map(({ name }) => name);
+      this.#surveyed = { atMs, links };
+    }
+    return {
+      ...plan.scope,
+      links: [...new Set([...plan.scope.links, ...this.#marked])],
+      routeDevs: [...new Set([...plan.scope.routeDevs, ...this.#marked])],
+    };
+  }
+
+  /** The socket that notifies may be as dead as the one that was read from. */
+  #unwatch(): void {
+    this.#watch?.close();
+    this.#watch = null;
+  }
+
+  get #periodMs(): number {
+    return this.#options.periodMs ?? PERIOD_MS;
+  }
+
+  #setTimer(): void {
+    const { clock } = this.#options;
+    const passAtMs = clock.nowMs() + this.#periodMs;
+    const atMs = Math.min(passAtMs, this.#retryAtMs ?? passAtMs);
+    this.#cancelTimer = clock.after(Math.max(0, atMs - clock.nowMs()), () => this.wake());
+  }
+}
+
+function failedRound(seq: number, error: string, tookMs: number): Round {
+  return {
+    seq,
+    ops: 0,
+    drift: [],
+    driftCount: 0,
+    failures: new Map(),
+    clean: false,
+    retryAtMs: null,
+    error,
+    tookMs,
+  };
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,228 @@
+// One round: observe, diff, apply in phases, observe again. What it remembers between rounds is only
+// what the kernel cannot tell: what failed and when to try again, and what was right when a round
+// last ended well. Drift is what is no longer as that round left it and had to be put right; what
+// the log changed since, or we did ourselves, is not drift.
+
+import type { Clock } from "../events/clock.ts";
+import type { DriftItem } from "../events/event.ts";
+import { earliestDue, fail, forget, idOf, isHeld, type Retries } from "./backoff.ts";
+import { driftOf } from "./describe.ts";
+import { type DiffOptions, diff } from "./diff.ts";
+import type { Kernel, Scope } from "./kernel.ts";
+import type { KernelState } from "./kernel-state.ts";
+import type { NounRules } from "./noun.ts";
+import { nouns } from "./nouns.ts";
+import type { NounTypes, Op } from "./op.ts";
+import { complaint, mustWait, noObstacles, obstruct, phasesOf, refusalOf } from "./phase.ts";
+import type { Plan } from "./plan.ts";
+
+/** What the log wants of this host now. Asked often: must be cheap. */
+export interface Wanted {
+  /** Null while the host changes nothing: frozen, or no configuration yet. */
+  readonly plan: Plan | null;
+  /** True when the log has been read to its head, so that what it does not want may go. */
+  readonly prune: boolean;
+}
+
+export interface Round {
+  readonly seq: number;
+  /** Ops that were sent to the kernel. */
+  readonly ops: number;
+  /** What others had changed and this round put right; at most DRIFT_MAX items. */
+  readonly drift: readonly DriftItem[];
+  readonly driftCount: number;
+  /** By peer, or "host": what could not be done and why, one line each. */
+  readonly failures: ReadonlyMap<string, string>;
+  /** The kernel was found as wanted, but for what is in `failures` and what waits for that. */
+  readonly clean: boolean;
+  /** On the clock given to the loop; null when nothing is to be tried again. */
+  readonly retryAtMs: number | null;
+  /** Why the kernel could not be read, or null. */
+  readonly error: string | null;
+  readonly tookMs: number;
+}
+
+/** As many as one DriftHealed event holds. */
+export const DRIFT_MAX = 32;
+
+export interface Memory {
+  readonly retries: Retries;
+  /** Drift found but not yet put right. */
+  readonly unhealed: Map<string, DriftItem>;
+  /** What we changed or tried to since `verified`. */
+  readonly touched: Set<string>;
+  verified: { readonly kernel: KernelState; readonly options: DiffOptions } | null;
+}
+
+export function newMemory(): Memory {
+  return { retries: new Map(), unhealed: new Map(), touched: new Set(), verified: null };
+}
+
+export interface RoundContext {
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  readonly memory: Memory;
+  readonly wanted: () => Wanted;
+}
+
+interface Task {
+  readonly plan: Plan;
+  readonly scope: Scope;
+  readonly options: DiffOptions;
+}
+
+/** Runs one round. Throws what `kernel.observe` throws. */
+export async function runRound(
+  context: RoundContext,
+  plan: Plan,
+  prune: boolean,
+  scope: Scope,
+): Promise<Round> {
+  const { kernel, clock, memory } = context;
+  const startMs = clock.nowMs();
+  const task: Task = { plan, scope, options: { fabric: plan.fabric, prune } };
+  const have = await kernel.observe(scope);
+  const ops = diff(plan.kernel, have, task.options);
+  forget(memory.retries, ops);
+  noteDrift(memory, have, ops);
+  const attempt = await applyAll(context, task, ops);
+  const rest = attempt.tried.size === 0 ? ops : await verify(context, task, attempt);
+  forget(memory.retries, rest);
+  const healed = takeHealed(memory, rest);
+  const clean = rest.every((op) => memory.retries.has(idOf(op)) || attempt.waiting.has(idOf(op)));
+  if (clean) settle(memory, task);
+  return {
+    seq: plan.seq,
+    ops: attempt.tried.size,
+    drift: healed.slice(0, DRIFT_MAX),
+    driftCount: healed.length,
+    failures: failuresOf(memory.retries, plan),
+    clean,
+    retryAtMs: earliestDue(memory.retries),
+    error: null,
+    tookMs: clock.nowMs() - startMs,
+  };
+}
+
+interface Attempt {
+  /** Sent to the kernel, whatever came of it. */
+  readonly tried: Set<string>;
+  /** Not sent, because something that they need is missing. */
+  readonly waiting: Set<string>;
+}
+
+async function applyAll(context: RoundContext, task: Task, ops: readonly Op[]): Promise<Attempt> {
+  const { memory, clock } = context;
+  const attempt: Attempt = { tried: new Set(), waiting: new Set() };
+  const obstacles = noObstacles();
+  const peerOf = (op: Op): string | undefined => task.plan.servedBy.get(idOf(op));
+  for (const phase of phasesOf(ops)) {
+    // The log may have been found damaged meanwhile: then no further op, least of all a removal.
+    const now = context.wanted();
+    if (now.plan === null) break;
+    const ready: Op[] = [];
+    for (const op of phase) {
+      if (op.verb === "del" && !now.prune) continue;
+      const refusal = refusalOf(op);
+      if (mustWait(op, peerOf(op), obstacles)) attempt.waiting.add(idOf(op));
+      else if (isHeld(memory.retries, op, clock.nowMs())) attempt.waiting.add(idOf(op));
+      else if (refusal !== null) fail(memory.retries, op, clock.nowMs(), refusal);
+      else {
+        ready.push(op);
+        continue;
+      }
+      obstruct(op, peerOf(op), obstacles);
+    }
+    for (const op of await applyPhase(context, ready, attempt)) obstruct(op, peerOf(op), obstacles);
+  }
+  return attempt;
+}
+
+/** Applies `ops` and returns those that failed. */
+async function applyPhase(
+  { kernel, clock, memory }: RoundContext,
+  ops: readonly Op[],
+  attempt: Attempt,
+): Promise<Op[]> {
+  if (ops.length === 0) return [];
+  for (const op of ops) {
+    attempt.tried.add(idOf(op));
+    memory.touched.add(idOf(op));
+  }
+  const outcomes = await kernel.apply(ops);
+  return ops.filter((op, i) => {
+    const outcome = outcomes[i];
+    if (outcome?.ok) return false;
+    fail(memory.retries, op, clock.nowMs(), outcome?.message ?? "the kernel gave no answer");
+    return true;
+  });
+}
+
+/** What is still not as wanted. An op that was accepted and yet changed nothing counts as failed. */
+async function verify(
+  { kernel, clock, memory }: RoundContext,
+  task: Task,
+  attempt: Attempt,
+): Promise<readonly Op[]> {
+  const have = await kernel.observe(task.scope);
+  const rest = diff(task.plan.kernel, have, task.options);
+  for (const op of rest) {
+    const id = idOf(op);
+    if (!attempt.tried.has(id) || isHeld(memory.retries, op, clock.nowMs())) continue;
+    const { problem, found } = driftOf(op);
+    fail(
+      memory.retries,
+      op,
+      clock.nowMs(),
+      `accepted, yet still ${problem}${found === null ? "" : `: ${found}`}`,
+    );
+  }
+  return rest;
+}
+
+function noteDrift(memory: Memory, have: KernelState, ops: readonly Op[]): void {
+  const open = new Set(ops.map(idOf));
+  for (const id of memory.unhealed.keys()) if (!open.has(id)) memory.unhealed.delete(id);
+  const { verified } = memory;
+  if (verified === null || ops.length === 0) return;
+  const since = diff(verified.kernel, have, verified.options);
+  const changed = new Map(since.map((op) => [idOf(op), op.verb]));
+  for (const op of ops) {
+    const id = idOf(op);
+    if (changed.get(id) !== op.verb || memory.touched.has(id) || memory.retries.has(id)) continue;
+    if (!isImplied(op)) memory.unhealed.set(id, driftOf(op));
+  }
+}
+
+/** Set again only because its device has to be made anew: nobody changed it. */
+function isImplied(op: Op): boolean {
+  if (op.verb === "del" || op.found === null) return false;
+  const { same } = nouns[op.noun] as NounRules<NounTypes[Op["noun"]]>;
+  return same(op.object, op.found);
+}
+
+function takeHealed(memory: Memory, rest: readonly Op[]): DriftItem[] {
+  if (memory.unhealed.size === 0) return [];
+  const open = new Set(rest.map(idOf));
+  const healed: DriftItem[] = [];
+  for (const [id, item] of memory.unhealed) {
+    if (open.has(id)) continue;
+    healed.push(item);
+    memory.unhealed.delete(id);
+  }
+  return healed;
+}
+
+function settle(memory: Memory, { plan, options }: Task): void {
+  memory.verified = { kernel: plan.kernel, options };
+  memory.touched.clear();
+}
+
+function failuresOf(retries: Retries, plan: Plan): ReadonlyMap<string, string> {
+  const failures = new Map<string, string>();
+  for (const [id, { op, message }] of retries) {
+    const who = plan.servedBy.get(id) ?? "host";
+    if (!failures.has(who)) failures.set(who, complaint(op, message));
+  }
+  return failures;
+}

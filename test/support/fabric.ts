@@ -1,0 +1,180 @@
+// A fabric of real agent processes in network namespaces, for tests: the one of `heddle dev`, with what
+// a test wants to ask and do. Everything it made is gone after `close`, also when the test failed.
+
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AgentStatus } from "../../src/agent/status.ts";
+import {
+  agentCommand,
+  attachContainer,
+  type Container,
+  createFabric,
+  type DevFabric,
+  type DevHost,
+  type DevOptions,
+  removeFabric,
+} from "../../src/cli/dev-fabric.ts";
+import { inside } from "../../src/cli/dev-netns.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+/** How a user starts it. */
+export const PROGRAM: readonly string[] = [join(ROOT, "bin", "heddle")];
+
+let made = 0;
+
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export class TestFabric {
+  readonly dev: DevFabric;
+  readonly dir: string;
+  readonly #agents = new Map<string, Bun.Subprocess>();
+  readonly #containers = new Map<string, Container>();
+
+  private constructor(dev: DevFabric, dir: string) {
+    this.dev = dev;
+    this.dir = dir;
+  }
+
+  /** Hosts, wire and server; no configuration, no agents. */
+  static async create(options: Partial<DevOptions> & { hosts: number }): Promise<TestFabric> {
+    const dir = mkdtempSync(join(tmpdir(), "heddle-fabric-"));
+    const prefix = `hd${process.pid}${String.fromCharCode(97 + (made++ % 26))}`;
+    const dev = await createFabric({ prefix, dir, program: PROGRAM, ...options });
+    return new TestFabric(dev, dir);
+  }
+
+  host(name: string): DevHost {
+    const host = this.dev.hosts.find((candidate) => candidate.name === name);
+    if (host === undefined) throw new Error(`there is no host ${name}`);
+    return host;
+  }
+
+  /** `heddle …` where the server is, with --nats and --fabric added. */
+  heddle(...args: string[]): Ran {
+    const log = ["--nats", this.dev.nats, "--fabric", this.dev.fabric];
+    return this.exec(this.dev.switch, [...PROGRAM, ...args, ...log]);
+  }
+
+  async init(document: unknown): Promise<void> {
+    const path = join(this.dir, "fabric.json");
+    await Bun.write(path, JSON.stringify(document));
+    const ran = this.heddle("init", "--config", path);
+    if (ran.code !== 0) throw new Error(`init: ${ran.err}`);
+  }
+
+  /** Runs a command inside a namespace to its end. */
+  exec(netns: string, command: readonly string[]): Ran {
+    const done = Bun.spawnSync([...inside(netns, command)], { stdin: "ignore" });
+    return {
+      code: done.exitCode,
+      out: done.stdout.toString().trimEnd(),
+      err: done.stderr.toString().trimEnd(),
+    };
+  }
+
+  /** Starts a command inside a namespace; the caller ends it. */
+  spawn(netns: string, command: readonly string[]): Bun.Subprocess<"ignore", "pipe", "pipe"> {
+    const options = { stdin: "ignore", stdout: "pipe", stderr: "pipe" } as const;
+    return Bun.spawn([...inside(netns, command)], options);
+  }
+
+  /** Starts the agent of a host; its log is appended to agent.log. */
+  start(name: string, ...extra: string[]): Bun.Subprocess {
+    const host = this.host(name);
+    const command = agentCommand(this.dev, host, PROGRAM, extra);
+    const log = Bun.file(join(host.dir, `agent-${Date.now()}.log`));
+    const agent = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: log });
+    this.#agents.set(name, agent);
+    return agent;
+  }
+
+  /** Ends the agent of a host and waits until it is gone. */
+  async end(name: string, signal: NodeJS.Signals): Promise<number> {
+    const agent = this.#agents.get(name);
+    if (agent === undefined) throw new Error(`no agent of ${name} runs`);
+    this.#agents.delete(name);
+    agent.kill(signal);
+    return await agent.exited;
+  }
+
+  /** The agent's own status, or null when it does not answer. */
+  async status(name: string): Promise<AgentStatus | null> {
+    const unix = this.host(name).socket;
+    try {
+      const answer = await fetch("http://localhost/v1/status", { unix });
+      return (await answer.json()) as AgentStatus;
+    } catch (error) {
+      if (error instanceof Error) return null; // Not started yet, or killed.
+      throw error;
+    }
+  }
+
+  /** Resolves when every named host is ready and has `peers` peers applied. */
+  async ready(names: readonly string[], peers: number, limitMs = 20_000): Promise<void> {
+    await until(`${names.join(", ")} ready with ${peers} peers`, limitMs, async () => {
+      const statuses = await Promise.all(names.map((name) => this.status(name)));
+      return statuses.every((status) => {
+        const applied = status?.peers.filter((peer) => peer.state === "applied").length;
+        return status?.state === "ready" && applied === peers;
+      });
+    });
+  }
+
+  /** A container behind the host, made from its subnet.env. */
+  container(name: string): Container {
+    const known = this.#containers.get(name);
+    if (known !== undefined) return known;
+    const container = attachContainer(this.host(name));
+    this.#containers.set(name, container);
+    return container;
+  }
+
+  /** What `ip -j …` says inside a host. */
+  ip(name: string, args: string): Record<string, unknown>[] {
+    return this.json(name, `ip -j ${args}`);
+  }
+
+  bridge(name: string, args: string): Record<string, unknown>[] {
+    return this.json(name, `bridge -j ${args}`);
+  }
+
+  private json(name: string, command: string): Record<string, unknown>[] {
+    const ran = this.exec(this.host(name).netns, command.split(" "));
+    if (ran.code !== 0) throw new Error(`${command}: ${ran.err}`);
+    return ran.out === "" ? [] : (JSON.parse(ran.out) as Record<string, unknown>[]);
+  }
+
+  /** Text of a host's agent logs, for messages of failed tests. */
+  logs(name: string): string {
+    const glob = new Bun.Glob("agent-*.log");
+    const files = [...glob.scanSync(this.host(name).dir)].sort();
+    return files.map((file) => readFileSync(join(this.host(name).dir, file), "utf8")).join("");
+  }
+
+  async close(): Promise<void> {
+    for (const agent of this.#agents.values()) {
+      agent.kill("SIGKILL");
+      await agent.exited;
+    }
+    await removeFabric(this.dev, this.dir);
+  }
+}
+
+/** Milliseconds until `condition` holds; fails with `what` after `limitMs`. */
+export async function until(
+  what: string,
+  limitMs: number,
+  condition: () => boolean | Promise<boolean>,
+): Promise<number> {
+  const startMs = performance.now();
+  while (!(await condition())) {
+    if (performance.now() - startMs > limitMs) throw new Error(`not in ${limitMs} ms: ${what}`);
+    await Bun.sleep(10);
+  }
+  return performance.now() - startMs;
+}
