@@ -125,7 +125,7 @@ async function clientUrl(dir: string, pid: number): Promise<string> {
   const path = join(dir, `nats-server_${pid}.ports`);
   for (;;) {
     const ports = await readFile(path, "utf8").catch(() => "");
-    const url = /"(nats:\/\/[^"]+)"/.exec(ports)?.[1];
+    const url = /"((?:nats|tls):\/\/[^"]+)"/.exec(ports)?.[1];
     if (url !== undefined) return url;
     await Bun.sleep(PORTS_POLL_MS);
   }

@@ -39,6 +39,8 @@ export async function connectionOptions(
 ): Promise<NodeConnectionOptions> {
   const servers = serverList(options);
   const authenticator = await authenticatorOf(options);
+  // The client would report an unreadable file as a server that does not answer.
+  for (const path of Object.values(options.tls ?? {})) await secret("tls", path);
   return {
     servers: servers.map(withoutCredentials),
     ...userOf(servers),

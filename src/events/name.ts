@@ -19,7 +19,7 @@ export function isFabricName(text: string): boolean {
 }
 
 export function nameToken(name: string): string {
-  return name.replaceAll(".", "_");
+  return name.includes(".") ? name.replaceAll(".", "_") : name;
 }
 
 /** `10.5.3.0/24` becomes `10_5_3_0-24`, `fd00::/64` becomes `fd00::-64`. */

@@ -1,0 +1,43 @@
+// What an administrator could do to a stream behind Heddle's back, through the NATS client alone.
+
+import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import { connect, nkeys } from "@nats-io/transport-node";
+
+export function makeStream(
+  url: string,
+  config: Partial<StreamConfig> & { name: string },
+): Promise<void> {
+  return administer(url, async (jsm) => {
+    await jsm.streams.add({ duplicate_window: 120_000_000_000, ...config });
+  });
+}
+
+export function deleteStream(url: string, name: string): Promise<void> {
+  return administer(url, async (jsm) => {
+    await jsm.streams.delete(name);
+  });
+}
+
+export function deleteMessage(url: string, stream: string, seq: number): Promise<void> {
+  return administer(url, async (jsm) => {
+    await jsm.streams.deleteMessage(stream, seq);
+  });
+}
+
+async function administer(
+  url: string,
+  work: (jsm: JetStreamManager) => Promise<void>,
+): Promise<void> {
+  const nc = await connect({ servers: url });
+  try {
+    await work(await jetstreamManager(nc));
+  } finally {
+    await nc.close();
+  }
+}
+
+/** A fresh user key: the public half for the server's configuration, the seed for the client. */
+export function makeNkey(): { readonly publicKey: string; readonly seed: string } {
+  const user = nkeys.createUser();
+  return { publicKey: user.getPublicKey(), seed: new TextDecoder().decode(user.getSeed()) };
+}
