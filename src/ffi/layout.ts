@@ -48,7 +48,7 @@ export interface Span {
   readonly end: number;
 }
 
-/** How one value is laid out. Methods, not properties, so that tables of mixed codecs have a type. */
+/** How one value is laid out. Methods, so that tables of mixed codecs have a type. */
 export interface Codec<T> {
   /** Fixed size in bytes, or null when the surrounding attribute decides. */
   readonly size: number | null;

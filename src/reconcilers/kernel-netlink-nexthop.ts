@@ -98,7 +98,7 @@ function removal(id: number): Request {
   return { type: RTM_DELNEXTHOP, flags: 0, payload: nexthop.encode({}, { NHA_ID: id }) };
 }
 
-/** Removals of our objects that no route goes through; `dumpRoutes` is asked only if we have any. */
+/** Removals of our objects that no route goes through; routes are read only if we have any. */
 export function unusedNexthops(
   socket: NetlinkSocket,
   dumpRoutes: () => readonly RouteMessage[],

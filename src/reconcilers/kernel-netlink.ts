@@ -25,7 +25,7 @@ import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE } from "./kernel-netlink-outcome.ts";
 import { dumpRoutes, routeOf } from "./kernel-netlink-route.ts";
-import { delRules, observeRules, setRules } from "./kernel-netlink-rule.ts";
+import { delRules, RuleReader, setRules } from "./kernel-netlink-rule.ts";
 import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
 import {
   emptyKernelState,
@@ -43,6 +43,7 @@ export interface NetlinkKernelOptions {
 export class NetlinkKernel implements Kernel {
   readonly #netns: string | null;
   readonly #socket: NetlinkSocket;
+  readonly #rules: RuleReader;
   readonly #gateways: Gateways = new Map();
   /** What notifications are about; null until the first observe. */
   #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
@@ -52,10 +53,12 @@ export class NetlinkKernel implements Kernel {
   constructor(options: NetlinkKernelOptions) {
     this.#netns = options.netns;
     this.#socket = withNetns(options.netns, () => new NetlinkSocket(NETLINK_ROUTE));
+    this.#rules = new RuleReader(options.netns);
   }
 
   close(): void {
     this.#socket.close();
+    this.#rules.close();
   }
 
   async observe(scope: Scope): Promise<KernelState> {
@@ -73,7 +76,7 @@ export class NetlinkKernel implements Kernel {
     for (const value of observeSysctls(this.#netns, scope.sysctls)) {
       state.sysctls.set(keyOf.sysctl(value), value);
     }
-    for (const table of await observeRules(this.#netns, scope.rules)) {
+    for (const table of await this.#rules.observe(scope.rules)) {
       state.rules.set(keyOf.rule(table), table);
     }
     this.#interest = {

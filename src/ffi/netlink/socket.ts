@@ -63,16 +63,18 @@ export class NetlinkSocket {
   readonly #into = new Uint8Array(RECEIVE_BUFFER);
   #out = new Uint8Array(65_536);
   #seq = 0;
+  /** Set when the kernel said that it dropped a reply for want of buffer. */
+  #overrun = false;
 
-  /** Throws NativeError when the kernel lacks a needed option. */
-  constructor(protocol: number) {
+  /** Throws NativeError when the kernel lacks a needed option. `buffer` is in bytes. */
+  constructor(protocol: number, buffer = SOCKET_BUFFER) {
     this.#fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     try {
       // Without these the kernel ignores dump filters and explains nothing: refuse to go on.
       for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK]) {
         setsockopt(this.#fd, SOL_NETLINK, option, 1);
       }
-      forceBuffers(this.#fd, SOCKET_BUFFER);
+      forceBuffers(this.#fd, buffer);
       this.port = bindNetlink(this.#fd);
     } catch (error) {
       close(this.#fd);
@@ -113,7 +115,7 @@ export class NetlinkSocket {
         const index = frame.seq - first;
         if (frame.type !== NLMSG_ERROR || index < 0 || index >= results.length) continue;
         results[index] = errorOf(frame, `RTM ${requests[index]?.type}`);
-        if (index === results.length - 1) return results;
+        if (index === results.length - 1 && !this.#overrun) return results;
       }
       throw new NetlinkError("acknowledgement", ENOBUFS, "replies were lost");
     } catch (error) {
@@ -128,6 +130,7 @@ export class NetlinkSocket {
     const op = `RTM ${request.type}`;
     for (const frame of this.#replies()) {
       if (frame.seq !== this.#seq) continue;
+      if (this.#overrun) break;
       if (frame.type !== NLMSG_ERROR) return frame;
       const error = errorOf(frame, op);
       if (error !== null) throw error;
@@ -167,6 +170,7 @@ export class NetlinkSocket {
           op,
         );
         if (error !== null) throw error;
+        if (this.#overrun) break;
         return interrupted ? null : objects;
       }
       const object = decode(frame);
@@ -178,6 +182,7 @@ export class NetlinkSocket {
   #send(requests: readonly Request[], lastFlags: number): void {
     // Sequence numbers are 32 bits wide; nothing is in flight here, so they may start again.
     if (this.#seq > 0xf0000000) this.#seq = 0;
+    this.#overrun = false;
     let length = 0;
     for (const { payload } of requests) length += NLMSG_HDRLEN + ((payload.length + 3) & ~3);
     if (length > this.#out.length) this.#out = new Uint8Array(length * 2);
@@ -211,11 +216,15 @@ export class NetlinkSocket {
     }
   }
 
+  /** An overrun is reported before the replies that did fit: note it and read those. */
   #receive(): number | null {
-    try {
-      return recv(this.#fd, this.#into, MSG_DONTWAIT | MSG_TRUNC);
-    } catch (error) {
-      throw asNetlinkError(error);
+    for (;;) {
+      try {
+        return recv(this.#fd, this.#into, MSG_DONTWAIT | MSG_TRUNC);
+      } catch (error) {
+        if (!(error instanceof NativeError) || error.errno !== ENOBUFS) throw asNetlinkError(error);
+        this.#overrun = true;
+      }
     }
   }
 }

@@ -1,0 +1,196 @@
+// How fast a whole fabric gets into a host's kernel: N peers of one route, one neighbour and one
+// FDB entry each, by our adapter and, in the same interleaved run, by `ip -batch` and
+// `bridge -batch` with flannel's objects; then a pass over them that finds nothing to do.
+// Needs root. `bun bench/program.ts [peers] [rounds]`.
+
+import { NetlinkKernel } from "../src/reconcilers/kernel-netlink.ts";
+import {
+  type Fdb,
+  keyOf,
+  type Link,
+  type Neigh,
+  type Route,
+} from "../src/reconcilers/kernel-state.ts";
+import type { Op } from "../src/reconcilers/op.ts";
+import { joinByVeth, makeNetns, type Netns, run } from "../test/support/netns.ts";
+
+const PEERS = Number(process.argv[2] ?? 5000);
+const ROUNDS = Number(process.argv[3] ?? 5);
+const DEV = "heddle.1";
+
+interface Peer {
+  readonly route: Route;
+  readonly neigh: Neigh;
+  readonly fdb: Fdb;
+}
+
+const LINK: Link = {
+  name: DEV,
+  kind: "vxlan",
+  vni: 1,
+  port: 8472,
+  local: "198.18.0.1",
+  underlay: "eth0",
+  learning: false,
+  gbp: false,
+  mac: "02:00:00:00:00:01",
+  mtu: 1450,
+  up: true,
+  alias: "heddle bench",
+};
+
+function peer(i: number, v6: boolean): Peer {
+  const hex = (n: number) => n.toString(16).padStart(2, "0");
+  const mac = `02:00:00:01:${hex(i >> 8)}:${hex(i & 255)}`;
+  const dst = `198.19.${i >> 8}.${i & 255}`;
+  const net = v6 ? `fd00:0:0:${(i + 1).toString(16)}::` : `10.${i >> 8}.${i & 255}.0`;
+  const route: Route = {
+    dst: v6 ? `${net}/64` : `${net}/24`,
+    via: net,
+    dev: DEV,
+    onlink: true,
+    metric: v6 ? 1024 : 0,
+    protocol: 104,
+    extra: null,
+  };
+  return {
+    route,
+    neigh: { dev: DEV, ip: net, mac, permanent: true, protocol: 104 },
+    fdb: { dev: DEV, mac, dst, permanent: true, extra: null },
+  };
+}
+
+function setOps(peers: readonly Peer[]): Op[] {
+  const set = { verb: "set", found: null } as const;
+  const neigh = peers.map((p) => ({
+    ...set,
+    noun: "neigh" as const,
+    object: p.neigh,
+    key: keyOf.neigh(p.neigh),
+  }));
+  const fdb = peers.map((p) => ({
+    ...set,
+    noun: "fdb" as const,
+    object: p.fdb,
+    key: keyOf.fdb(p.fdb),
+  }));
+  const route = peers.map((p) => ({
+    ...set,
+    noun: "route" as const,
+    object: p.route,
+    key: keyOf.route(p.route),
+  }));
+  return [...neigh, ...fdb, ...route];
+}
+
+function host(): Netns {
+  const netns = makeNetns();
+  joinByVeth(
+    { netns, dev: "eth0", addresses: ["198.18.0.1/15"] },
+    { netns, dev: "peer0", addresses: [] },
+  );
+  return netns;
+}
+
+interface Timing {
+  program: number;
+  noop: number;
+}
+
+async function ours(peers: readonly Peer[], check: (netns: Netns) => void): Promise<Timing> {
+  using netns = host();
+  const kernel = new NetlinkKernel({ netns: netns.path });
+  const link: Op = { verb: "set", noun: "link", key: DEV, object: LINK, found: null };
+  await kernel.apply([link]);
+  const ops = setOps(peers);
+  const start = performance.now();
+  const outcomes = await kernel.apply(ops);
+  const program = performance.now() - start;
+  const failed = outcomes.find((outcome) => !outcome.ok);
+  if (failed !== undefined) throw new Error(JSON.stringify(failed));
+  check(netns);
+  const noop = await noopPass(kernel, ops);
+  await kernel.apply([{ ...link, verb: "del" }]);
+  kernel.close();
+  return { program, noop };
+}
+
+/** What the loop does when it wakes for nothing: read everything and compare it with the wanted. */
+async function noopPass(kernel: NetlinkKernel, ops: readonly Op[]): Promise<number> {
+  const start = performance.now();
+  const scope = { links: [DEV], routeDevs: [DEV], sysctls: [], rules: [] };
+  const found = await kernel.observe(scope);
+  const nouns = { route: found.routes, neigh: found.neighs, fdb: found.fdb } as const;
+  for (const op of ops) {
+    if (op.noun !== "route" && op.noun !== "neigh" && op.noun !== "fdb") continue;
+    const have: object | undefined = nouns[op.noun].get(op.key);
+    if (have === undefined || !same(op.object, have))
+      throw new Error(`${op.noun} ${op.key} differs`);
+  }
+  return performance.now() - start;
+}
+
+function same(want: object, have: object): boolean {
+  const other = new Map(Object.entries(have));
+  return Object.entries(want).every(([name, value]) => other.get(name) === value);
+}
+
+function flannelLike(peers: readonly Peer[], check: (netns: Netns) => void): number {
+  using netns = host();
+  netns.ip(`link add ${DEV} type vxlan id 1 dev eth0 local 198.18.0.1 dstport 8472 nolearning`);
+  netns.ip(`link set ${DEV} up`);
+  const neighs = peers.map(
+    ({ neigh }) => `neigh replace ${neigh.ip} lladdr ${neigh.mac} dev ${DEV} nud permanent`,
+  );
+  const routes = peers.map(
+    ({ route }) => `route replace ${route.dst} via ${route.via} dev ${DEV} onlink`,
+  );
+  const fdb = peers.map(
+    ({ fdb: f }) => `fdb replace ${f.mac} dev ${DEV} dst ${f.dst} self permanent`,
+  );
+  const start = performance.now();
+  run(["ip", "-n", netns.name, "-batch", "-"], `${neighs.join("\n")}\n`);
+  run(["bridge", "-n", netns.name, "-batch", "-"], `${fdb.join("\n")}\n`);
+  run(["ip", "-n", netns.name, "-batch", "-"], `${routes.join("\n")}\n`);
+  const elapsed = performance.now() - start;
+  check(netns);
+  return elapsed;
+}
+
+/** An independent reader counts, so that neither side is fast by not doing it. */
+function counter(v6: boolean): (netns: Netns) => void {
+  return (netns) => {
+    const family = v6 ? "-6 " : "";
+    const all = netns.ipJson(`${family}route show dev ${DEV}`);
+    const routes = all.filter((row) => "gateway" in row || "via" in row).length;
+    const neighs = netns.ipJson(`${family}neigh show dev ${DEV} nud permanent`).length;
+    const fdb = netns.bridgeJson(`fdb show dev ${DEV}`).length;
+    if (routes !== PEERS || neighs !== PEERS || fdb !== PEERS) {
+      throw new Error(`found ${routes} routes, ${neighs} neighbours, ${fdb} FDB entries`);
+    }
+  };
+}
+
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+const ms = (value: number) => `${value.toFixed(1).padStart(8)} ms`;
+
+for (const v6 of [false, true]) {
+  const peers = Array.from({ length: PEERS }, (_, i) => peer(i, v6));
+  const check = counter(v6);
+  const heddle: Timing[] = [];
+  const iproute2: number[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    heddle.push(await ours(peers, check));
+    iproute2.push(flannelLike(peers, check));
+  }
+  const mine = median(heddle.map(({ program }) => program));
+  const theirs = median(iproute2);
+  const noop = median(heddle.map((timing) => timing.noop));
+  process.stdout.write(
+    `${v6 ? "IPv6" : "IPv4"}, ${PEERS} peers, ${PEERS * 3} objects, median of ${ROUNDS}\n` +
+      `  heddle               ${ms(mine)}\n` +
+      `  ip -batch, bridge    ${ms(theirs)}\n` +
+      `  ratio                ${(theirs / mine).toFixed(2).padStart(8)} x\n` +
+      `  pass without work    ${ms(noop)}\n`,
+  );
+}
