@@ -49,12 +49,16 @@ export function forget(retries: Retries, ops: readonly Op[]): void {
   }
 }
 
-export function earliestDue(retries: Retries): number | null {
-  let earliest: number | null = null;
+/**
+ * When the next retry is due. One that is due already and was not made waits for another object,
+ * which has a time of its own: waking up for it would be spinning.
+ */
+export function nextDue(retries: Retries, nowMs: number): number | null {
+  let next: number | null = null;
   for (const { dueMs } of retries.values()) {
-    if (earliest === null || dueMs < earliest) earliest = dueMs;
+    if (dueMs > nowMs && (next === null || dueMs < next)) next = dueMs;
   }
-  return earliest;
+  return next;
 }
 
 function sameIntent(a: Op, b: Op): boolean {

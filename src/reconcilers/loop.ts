@@ -7,7 +7,15 @@ import { delayMs } from "./backoff.ts";
 import type { Kernel, Scope, Watch } from "./kernel.ts";
 import { aliasOf } from "./link.ts";
 import type { Plan } from "./plan.ts";
-import { newMemory, type Round, type RoundContext, runRound, type Wanted } from "./round.ts";
+import {
+  failuresOf,
+  type Memory,
+  newMemory,
+  type Round,
+  type RoundContext,
+  runRound,
+  type Wanted,
+} from "./round.ts";
 
 export type { Round, Wanted } from "./round.ts";
 
@@ -118,7 +126,7 @@ class ReconcileLoop implements Loop {
       round = await runRound(this.#context, plan, prune, scope);
     } catch (error) {
       this.#unwatch();
-      round = failedRound(plan.seq, reasonOf(error), clock.nowMs() - startMs);
+      round = failedRound(plan, this.#context.memory, reasonOf(error), clock.nowMs() - startMs);
     }
     this.#unfinished = round.clean ? 0 : this.#unfinished + 1;
     this.#retryAtMs = this.#nextTry(round);
@@ -172,13 +180,13 @@ class ReconcileLoop implements Loop {
   }
 }
 
-function failedRound(seq: number, error: string, tookMs: number): Round {
+function failedRound(plan: Plan, memory: Memory, error: string, tookMs: number): Round {
   return {
-    seq,
+    seq: plan.seq,
     ops: 0,
     drift: [],
     driftCount: 0,
-    failures: new Map(),
+    failures: failuresOf(memory.retries, plan),
     clean: false,
     retryAtMs: null,
     error,

@@ -5,7 +5,7 @@
 
 import type { Clock } from "../events/clock.ts";
 import type { DriftItem } from "../events/event.ts";
-import { earliestDue, fail, forget, idOf, isHeld, type Retries } from "./backoff.ts";
+import { fail, forget, idOf, isHeld, nextDue, type Retries } from "./backoff.ts";
 import { driftOf } from "./describe.ts";
 import { type DiffOptions, diff } from "./diff.ts";
 import type { Kernel, Scope } from "./kernel.ts";
@@ -98,7 +98,7 @@ export async function runRound(
     driftCount: healed.length,
     failures: failuresOf(memory.retries, plan),
     clean,
-    retryAtMs: earliestDue(memory.retries),
+    retryAtMs: nextDue(memory.retries, clock.nowMs()),
     error: null,
     tookMs: clock.nowMs() - startMs,
   };
@@ -218,7 +218,7 @@ function settle(memory: Memory, { plan, options }: Task): void {
   memory.touched.clear();
 }
 
-function failuresOf(retries: Retries, plan: Plan): ReadonlyMap<string, string> {
+export function failuresOf(retries: Retries, plan: Plan): ReadonlyMap<string, string> {
   const failures = new Map<string, string>();
   for (const [id, { op, message }] of retries) {
     const who = plan.servedBy.get(id) ?? "host";

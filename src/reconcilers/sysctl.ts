@@ -12,7 +12,7 @@ export const sysctl: NounRules<Sysctl> = {
   text: ({ path, value }) => `${path}=${value}`,
 };
 
-/** The device of a per-device switch, or null. */
+/** The device of a per-device switch, or null; "all" and "default" are none. */
 export function sysctlDevice(path: string): string | null {
-  return /^net\/ipv[46]\/(?:conf|neigh)\/([^/]+)\//.exec(path)?.[1] ?? null;
+  return /^net\/ipv[46]\/(?:conf|neigh)\/(?!all\/|default\/)([^/]+)\//.exec(path)?.[1] ?? null;
 }

@@ -1,0 +1,187 @@
+// Plans against golden files: what one host of a small fabric shall hold, as the commands that would
+// build it. HEDDLE_UPDATE_GOLDEN=1 writes the files anew; read the difference before keeping it.
+
+import { expect, test } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describePlan } from "../../src/reconcilers/describe.ts";
+import { desired } from "../../src/reconcilers/desired.ts";
+import type { Plan } from "../../src/reconcilers/plan.ts";
+import { type History, history } from "../support/history.ts";
+
+const FOLDER = join(import.meta.dir, "../fixtures/plan");
+const V4 = { Network: "10.5.0.0/16" };
+const V6 = { EnableIPv6: true, IPv6Network: "fd00:5::/48" };
+const FAR = { publicIp: "203.0.113.7", underlay: { local: "203.0.113.7" } };
+
+const cases: { readonly [name: string]: { readonly says: string; readonly log: History } } = {
+  "vxlan-v4": {
+    says: "gives every peer a neighbour, a forwarding entry and a route",
+    log: history("default")
+      .config(V4)
+      .join("h1")
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24"])
+      .join("h3")
+      .claim("h3", ["10.5.3.0/24"]),
+  },
+  "vxlan-v6": {
+    says: "takes 70 bytes off the MTU when the outer header is IPv6",
+    log: history("default")
+      .config({ EnableIPv4: false, ...V6, Backend: { Type: "vxlan", VNI: 42 } })
+      .join("h1")
+      .claim("h1", ["fd00:5:0:1::/64"])
+      .join("h2")
+      .claim("h2", ["fd00:5:0:2::/64"]),
+  },
+  "vxlan-dual": {
+    says: "carries each family over its own underlay, and one when the other is missing",
+    log: history("default")
+      .config({ ...V4, ...V6, Backend: { Type: "vxlan", MTU: 9000, Port: 4789, GBP: true } })
+      .join("h1")
+      .claim("h1", ["10.5.1.0/24", "fd00:5:0:1::/64"])
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24", "fd00:5:0:2::/64"])
+      .join("h3", { publicIpv6: null, vtepMacV6: null })
+      .claim("h3", ["10.5.3.0/24", "fd00:5:0:3::/64"]),
+  },
+  "vxlan-nat": {
+    says: "sends from the local address and to the public one",
+    log: history("default")
+      .config(V4)
+      .join("h1", { publicIp: "203.0.113.1" })
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2", { publicIp: "203.0.113.2" })
+      .claim("h2", ["10.5.2.0/24"]),
+  },
+  "direct-routing": {
+    says: "routes plainly to peers on the same link and tunnels to the others",
+    log: history("default")
+      .config({ ...V4, Backend: { Type: "vxlan", DirectRouting: true } })
+      .join("h1", { underlay: { onlink: ["198.18.0.0/24"] } })
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24"])
+      .join("h3", FAR)
+      .claim("h3", ["10.5.3.0/24"]),
+  },
+  "host-gw-off-link": {
+    says: "reports a peer on another link and programs nothing for it",
+    log: history("default")
+      .config({ ...V4, Backend: { Type: "host-gw" } })
+      .join("h1", { backend: "host-gw" })
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2", { backend: "host-gw" })
+      .claim("h2", ["10.5.2.0/24"])
+      .join("h3", { ...FAR, backend: "host-gw" })
+      .claim("h3", ["10.5.3.0/24"]),
+  },
+  alloc: {
+    says: "leases only and leaves the kernel alone",
+    log: history("default")
+      .config({ ...V4, Backend: { Type: "alloc" } })
+      .join("h1", { backend: "alloc", ipMasq: true })
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2", { backend: "alloc" })
+      .claim("h2", ["10.5.2.0/24"]),
+  },
+  "foreign-peer": {
+    says: "treats a foreign peer as a node, and names what it lacks",
+    log: history("default")
+      .config(V4)
+      .join("h1")
+      .claim("h1", ["10.5.1.0/24"])
+      .peer("f5", "10.5.200.0/24", "198.18.9.9", "02:00:00:00:00:f5")
+      .peer("bare", "10.5.201.0/24", "198.18.9.10"),
+  },
+  "masquerade-dual": {
+    says: "masquerades what leaves the fabric in both families, whatever the fabric is called",
+    log: history("blue-green")
+      .config({ ...V4, ...V6 })
+      .join("h1", { ipMasq: true })
+      .claim("h1", ["10.5.1.0/24", "fd00:5:0:1::/64"]),
+  },
+  "other-backend": {
+    says: "plans nothing for a peer that announced another backend",
+    log: history("default")
+      .config(V4)
+      .join("h1")
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2", { backend: "host-gw" })
+      .claim("h2", ["10.5.2.0/24"]),
+  },
+  "no-lease": {
+    says: "wants nothing before the host has a lease",
+    log: history("default").config(V4).join("h1").join("h2").claim("h2", ["10.5.2.0/24"]),
+  },
+};
+
+for (const [name, { says, log }] of Object.entries(cases)) {
+  test(`${name}: ${says}`, async () => {
+    const text = printed(desired(log.state(), "h1"));
+    const path = join(FOLDER, name, "plan.txt");
+    if (process.env.HEDDLE_UPDATE_GOLDEN === "1") {
+      mkdirSync(join(FOLDER, name), { recursive: true });
+      writeFileSync(path, text);
+    }
+    expect(text).toBe(await Bun.file(path).text());
+  });
+}
+
+test("a node that nobody knows wants nothing, and so does a fabric without configuration", () => {
+  const bare = desired(history("t").state(), "h1");
+  expect(bare.problems).toEqual(["the fabric has no configuration yet"]);
+  const unknown = desired(history("t").config(V4).state(), "h1");
+  expect(unknown.problems).toEqual(["h1 is not a member of the fabric"]);
+  for (const plan of [bare, unknown]) {
+    expect(Object.values(plan.kernel).every((map) => map.size === 0)).toBe(true);
+    expect(plan.subnetEnv).toBeNull();
+  }
+});
+
+test("a peer that left, or whose lease was taken, is planned no more", () => {
+  const log = history("t").config(V4).join("h1").claim("h1", ["10.5.1.0/24"]);
+  log.join("h2").claim("h2", ["10.5.2.0/24"]).join("h3").claim("h3", ["10.5.3.0/24"]);
+  log.leave("h2").release("h3");
+  const plan = desired(log.state(), "h1");
+  expect(plan.peers).toEqual([]);
+  expect([...plan.kernel.routes.keys()]).toEqual([]);
+});
+
+test("every object of a peer names the peer that it serves, and objects of the host name none", () => {
+  const plan = desired(cases["vxlan-dual"]?.log.state() ?? history("t").state(), "h1");
+  const { kernel, servedBy } = plan;
+  const perPeer = kernel.routes.size + kernel.neighs.size + kernel.fdb.size;
+  expect(perPeer).toBe(9);
+  expect(servedBy.size).toBe(perPeer);
+  for (const key of kernel.routes.keys()) expect(servedBy.get(`route ${key}`)).toMatch(/^h[23]$/);
+});
+
+test("an IPv6 device whose VNI makes its name too long gets a shorter name", () => {
+  const log = history("t").config({ EnableIPv4: false, ...V6, Backend: { VNI: 16_777_215 } });
+  log.join("h1").claim("h1", ["fd00:5:0:1::/64"]);
+  const [name] = desired(log.state(), "h1").kernel.links.keys();
+  expect(name).toBe("hd-v6.16777215");
+});
+
+function printed(plan: Plan): string {
+  const peers = plan.peers.map(
+    ({ node, subnets, publicIp, path, error }) =>
+      `${node} ${subnets.join(",")} at ${publicIp ?? "-"} by ${path}${error ? `: ${error}` : ""}`,
+  );
+  const device = plan.device === null ? "none" : `${plan.device.name} mtu ${plan.device.mtu}`;
+  const scope = Object.entries(plan.scope).map(([key, list]) => `${key}: ${list.join(" ")}`);
+  return `${[
+    `# ${plan.fabric} ${plan.node} at ${plan.seq}, device ${device}`,
+    ...describePlan(plan),
+    "# peers",
+    ...peers,
+    "# problems",
+    ...plan.problems,
+    "# scope",
+    ...scope,
+    "# subnet.env",
+    plan.subnetEnv ?? "none\n",
+  ].join("\n")}`;
+}
