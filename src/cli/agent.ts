@@ -46,37 +46,43 @@ export async function agent(deps: Deps, flags: AgentFlags): Promise<number> {
   if (server !== null)
     logger.info("nats-server started", { url: server.url, version: server.version });
   const log = server === null ? settings.log : { ...settings.log, servers: server.url };
+  let socket: SocketServer | null = null;
   try {
     const running = await deps.startAgent({ ...settings, log }, logger);
-    return await serveUntilEnd(deps, running, socketPath(flags), server);
+    try {
+      socket = await openSocket(running, socketPath(flags));
+      return await untilEnd(deps, running, server);
+    } finally {
+      await running.stop();
+    }
   } finally {
     await server?.stop();
+    // Last: whoever sees it gone may take it that nothing of us writes to this host any more.
+    await socket?.close();
   }
 }
 
-async function serveUntilEnd(
-  deps: Deps,
-  running: RunningAgent,
-  path: string,
-  server: EmbeddedServer | null,
-): Promise<number> {
-  const forget = deps.onSignal(() => void running.stop());
-  let socket: SocketServer | null = null;
+async function openSocket(running: RunningAgent, path: string): Promise<SocketServer> {
   try {
-    socket = await serveAgentSocket(createAgentApp(running), path);
-    // Never resolves without an embedded server.
-    const lost = server?.exited ?? new Promise<never>(() => undefined);
-    const end = await Promise.race([running.done, lost.then(serverLost)]);
-    if (end.reason !== null) deps.out.note(`heddle: ${end.reason}`);
-    return end.code;
+    return await serveAgentSocket(createAgentApp(running), path);
   } catch (error) {
     if (!(error instanceof SocketError)) throw error;
     throw new Failure(EXIT_FAILED, error.message, { cause: error });
-  } finally {
-    await running.stop();
-    await socket?.close();
-    forget();
   }
+}
+
+async function untilEnd(
+  deps: Deps,
+  running: RunningAgent,
+  server: EmbeddedServer | null,
+): Promise<number> {
+  const forget = deps.onSignal(() => void running.stop());
+  // Without an embedded server this never resolves.
+  const lost = server?.exited ?? new Promise<never>(() => undefined);
+  const end = await Promise.race([running.done, lost.then(serverLost)]);
+  if (end.reason !== null) deps.out.note(`heddle: ${end.reason}`);
+  forget();
+  return end.code;
 }
 
 function serverLost(end: { readonly lastLine: string }): { code: number; reason: string } {

@@ -118,7 +118,7 @@ function writing(env: Env): readonly CommandSpec[] {
 }
 
 function reading(env: Env): readonly CommandSpec[] {
-  const listOptions = [...logFlags(env), socketSource(env), jsonFlag(env)];
+  const listOptions = [...logFlags(env), socketSource(), jsonFlag(env)];
   return [
     {
       name: "nodes",
@@ -229,7 +229,10 @@ function timeoutFlag(env: Env): Option {
   return flag(env, "--timeout <duration>", "give up after (default: 60s)", duration);
 }
 
-/** With the flag the answer comes from the agent, without it from the log. */
-function socketSource(env: Env): Option {
-  return flag(env, "--socket [path]", "ask the agent instead of the log");
+/**
+ * With the flag the answer comes from the agent, without it from the log. HEDDLE_SOCKET says where the
+ * socket is, not that it is to be asked.
+ */
+function socketSource(): Option {
+  return flag({}, "--socket [path]", "ask the agent instead of the log");
 }

@@ -101,14 +101,17 @@ function connectHost(host: DevHost, wire: string, mtu: number): void {
   ip(host.netns, `addr add ${host.ipv6}/64 dev eth0 nodad`);
 }
 
-/** The agent's command line for `host`; the caller starts it and owns the process. */
+/**
+ * The agent's command line for `host`; the caller starts it and owns the process, which ends with
+ * its starter even when that is killed: an agent without its namespaces is good for nothing.
+ */
 export function agentCommand(
   fabric: DevFabric,
   host: DevHost,
   program: readonly string[],
   extra: readonly string[] = [],
 ): readonly string[] {
-  return inside(host.netns, [
+  const agent = inside(host.netns, [
     ...program,
     "agent",
     ...["--nats", fabric.nats, "--fabric", fabric.fabric, "--node", host.name],
@@ -116,6 +119,7 @@ export function agentCommand(
     ...["--subnet-file", host.subnetFile],
     ...extra,
   ]);
+  return ["setpriv", "--pdeathsig", "KILL", ...agent];
 }
 
 export interface SubnetEnv {
@@ -183,7 +187,7 @@ export async function removeFabric(fabric: DevFabric, dir: string): Promise<void
 export function removeStaleFabrics(): void {
   for (const line of run(["ip", "netns", "list"]).split("\n")) {
     const name = line.split(" ")[0] ?? "";
-    const pid = /^hd(\d+)-/.exec(name)?.[1];
+    const pid = /^hd(\d+)[a-z]?-/.exec(name)?.[1];
     if (pid !== undefined && !existsSync(`/proc/${pid}`)) deleteNetns(name);
   }
 }

@@ -86,6 +86,7 @@ function holds(subnets: readonly string[], address: string): boolean {
 interface VxlanDevice {
   readonly ifname: string;
   readonly ifalias?: string;
+  readonly flags?: readonly string[];
   readonly linkinfo?: { readonly info_data?: { readonly id?: number; readonly port?: number } };
 }
 
@@ -106,20 +107,23 @@ async function tunnelPort(findings: Findings): Promise<Check> {
     const found = `${rival.ifname} has VNI ${vni} on UDP port ${port}`;
     return fail(name, found, "remove it, or choose another Backend.VNI or Backend.Port");
   }
-  const holder = await portHolder(port);
+  // A vxlan device that is up holds the port itself, for the kernel.
+  const inUse = devices.some(
+    ({ flags, linkinfo }) => flags?.includes("UP") && linkinfo?.info_data?.port === port,
+  );
+  const holder = inUse ? null : await portHolder(port);
   if (holder === null) return ok(name, `VNI ${vni}, UDP port ${port}`);
   const advice = "end that program, or choose another Backend.Port";
   return fail(name, `UDP port ${port} is taken by ${holder}`, advice);
 }
 
-/** A program's socket has an inode in /proc/net/udp; the kernel's own vxlan socket has 0. */
 async function portHolder(port: number): Promise<string | null> {
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
   for (const path of ["/proc/net/udp", "/proc/net/udp6"]) {
     for (const line of (await textOf(path)).split("\n").slice(1)) {
       const fields = line.trim().split(/\s+/);
       const inode = fields[9] ?? "0";
-      if (fields[1]?.endsWith(`:${hex}`) && inode !== "0") return `a program (inode ${inode})`;
+      if (fields[1]?.endsWith(`:${hex}`)) return `a program (inode ${inode})`;
     }
   }
   return null;

@@ -2,6 +2,7 @@
 // with the fabric's name and what is on them, routes of our protocol that belong to no other fabric's
 // device, our table, subnet.env when it is the one we wrote. Repeating it changes nothing more.
 
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { decide } from "../events/decide.ts";
 import { describe } from "../reconcilers/describe.ts";
@@ -39,8 +40,10 @@ export async function down(deps: Deps, flags: DownFlags): Promise<number> {
     const failed = await clearKernel(deps, flags.fabric, kernel);
     if (ours) await rm(subnetFile(flags), { force: true });
     if (ours) deps.out.line(`rm ${subnetFile(flags)}`);
-    if (flags.purge) await rm(stateDir(flags), { recursive: true, force: true });
-    if (flags.purge) deps.out.line(`rm -r ${stateDir(flags)}`);
+    if (flags.purge && existsSync(stateDir(flags))) {
+      await rm(stateDir(flags), { recursive: true, force: true });
+      deps.out.line(`rm -r ${stateDir(flags)}`);
+    }
     return failed ? EXIT_FAILED : EXIT_OK;
   } finally {
     close();

@@ -93,8 +93,9 @@ export function listPeers(deps: Deps, flags: ListFlags): Promise<number> {
 }
 
 async function list<V>(deps: Deps, flags: ListFlags, what: List<V>): Promise<number> {
-  const items = flags.socket
-    ? await askAgent<readonly V[]>(socketPath(flags), "GET", what.path)
+  const socket = flags.socket === true ? (deps.env.HEDDLE_SOCKET ?? true) : flags.socket;
+  const items = socket
+    ? await askAgent<readonly V[]>(socketPath({ ...flags, socket }), "GET", what.path)
     : await fromLog(deps, flags, what);
   if (flags.json) deps.out.json(items);
   else for (const line of tableLines(what.header, items.map(what.row))) deps.out.line(line);

@@ -98,7 +98,8 @@ async function settled(
     );
     const behind = live.filter(([, { applied }]) => applied < flags.seq);
     if (live.length >= wanted && behind.length === 0) {
-      deps.out.line(`${live.length} hosts have applied sequence ${flags.seq}`);
+      const who = live.length === 1 ? "1 host has" : `${live.length} hosts have`;
+      deps.out.line(`${who} applied sequence ${flags.seq}`);
       return EXIT_OK;
     }
     if (nowMs >= untilMs) throw late(flags, timeoutMs, live.length, behind);

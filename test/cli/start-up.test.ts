@@ -1,0 +1,49 @@
+// What is loaded before a command is known decides how fast every command starts.
+
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { heddle, lines } from "./heddle.ts";
+
+const SRC = fileURLToPath(new URL("../../src", import.meta.url));
+
+/** Everything that `file` imports statically, directly or not: our files and packages. */
+function loadedBy(file: string, seen = new Set<string>()): ReadonlySet<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  const loader = file.endsWith(".ts") ? "ts" : "json";
+  if (loader === "json") return seen;
+  for (const { path, kind } of new Bun.Transpiler({ loader }).scanImports(readFileSync(file))) {
+    if (kind !== "import-statement") continue;
+    if (path.startsWith(".")) loadedBy(resolve(dirname(file), path), seen);
+    else seen.add(path);
+  }
+  return seen;
+}
+
+function packages(file: string): readonly string[] {
+  return [...loadedBy(resolve(SRC, file))].filter((path) => !path.startsWith("/")).sort();
+}
+
+test("starting the program loads no schema library and no NATS client", () => {
+  expect(packages("main.ts")).toEqual(["commander", "ipaddr.js", "node:fs", "node:os"]);
+});
+
+test("status, which health probes call, needs nothing more", () => {
+  expect(packages("cli/status.ts")).toEqual([]);
+});
+
+test("--version is the package's, --help has examples and the exit codes", async () => {
+  const { version } = await import("../../package.json");
+  expect((await heddle(["--version"])).out).toBe(`${version}\n`);
+  const help = await heddle(["--help"]);
+  expect(help.code).toBe(0);
+  expect(help.out).toContain("Exit codes: 0 ok, 1 degraded or failed, 2 usage, 3 agent or log");
+  for (const command of ["init", "agent", "events", "peer add", "doctor", "completion"]) {
+    const { out, code, err } = await heddle([...command.split(" "), "--help"]);
+    expect({ command, code, err }).toEqual({ command, code: 0, err: "" });
+    expect(out).toContain(`Examples:\n  $ heddle ${command}`);
+    for (const line of lines(out)) expect(line.length).toBeLessThanOrEqual(100);
+  }
+});
