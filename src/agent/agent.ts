@@ -270,6 +270,12 @@ class HostAgent implements Agent {
     if (view.damage === null && this.lastDamage !== null) {
       this.deps.logger.info("log is good again", { seq: view.seq });
     }
+    this.deps.logger.debug("log", {
+      seq: view.seq,
+      head: view.head,
+      connected: view.connected,
+      caughtUp: view.caughtUp,
+    });
     this.lastDamage = view.damage;
     this.lostSinceMs = view.connected ? null : (this.lostSinceMs ?? this.deps.clock.nowMs());
     const before = this.planned?.plan ?? null;
@@ -284,6 +290,8 @@ class HostAgent implements Agent {
 
   private onRound(round: Round): void {
     this.lastRound = round;
+    const { seq: planSeq, ops, clean, tookMs } = round;
+    this.deps.logger.debug("round", { seq: planSeq, ops, clean, ms: tookMs });
     for (const item of round.drift) {
       const { noun, problem, found, wanted } = item;
       this.deps.logger.warn("drift healed", { noun, problem, found, wanted });

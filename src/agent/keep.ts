@@ -16,7 +16,7 @@ export interface KeepDeps {
   readonly clock: Clock;
   readonly speaker: Speaker;
   readonly board: StatusBoard;
-  readonly self: () => Omit<Self, "joined">;
+  readonly self: () => Omit<Self, "joined" | "followedForMs">;
   /** True once the agent is on its way out: it says nothing more. */
   readonly silent: () => boolean;
   readonly onProblem: (problem: string | null) => void;
@@ -36,10 +36,12 @@ export function createKeep(deps: KeepDeps): Keep {
   let joined = false;
 
   async function step(signal: AbortSignal): Promise<void> {
-    const { caughtUp, damage, connected } = tail.view();
+    const { caughtUp, damage, connected, followedSinceMs } = tail.view();
     if (!caughtUp || damage !== null || !connected || deps.silent())
       return waker.wait(null, signal);
-    const next = nextStep(tail.state(), { ...deps.self(), joined }, tail.logNowMs());
+    const followedForMs = followedSinceMs === null ? 0 : clock.nowMs() - followedSinceMs;
+    const self = { ...deps.self(), joined, followedForMs };
+    const next = nextStep(tail.state(), self, tail.logNowMs());
     switch (next.kind) {
       case "end":
         deps.onEnd(next.reason);

@@ -15,6 +15,8 @@ export interface Self {
   readonly member: Member | { readonly reason: string };
   /** The log holds an accepted NodeJoined of this process. */
   readonly joined: boolean;
+  /** How long the log has been followed without a break. */
+  readonly followedForMs: number;
   readonly ttlSeconds: number;
   /** How long before the end of its lease a node renews it. */
   readonly marginSeconds: number;
@@ -29,6 +31,11 @@ export type Step =
 
 /** Expiry is proposed by the quickest of many; the spread keeps the others from asking too. */
 const EXPIRY_SPREAD_MS = 500;
+/**
+ * After the log was away nobody's lease is proposed for expiry at once: its holder could not renew it
+ * either, and comes back to the log within this. An outage of the log alone withdraws nothing.
+ */
+const EXPIRY_GRACE_MS = 15_000;
 
 export function nextStep(state: Readonly<FabricState>, self: Self, logNowMs: number): Step {
   const { member } = self;
@@ -83,7 +90,9 @@ function stepToKeep(
       atMs = Math.min(atMs, other.expiresMs);
       continue;
     }
-    const dueMs = other.expiresMs + spreadMs(node, other);
+    const graceMs = Math.min(EXPIRY_GRACE_MS, other.ttlSeconds * 1000);
+    const fairMs = Math.max(other.expiresMs, logNowMs - self.followedForMs + graceMs);
+    const dueMs = fairMs + spreadMs(node, other);
     if (logNowMs >= dueMs) return attempt(state, { type: "Expire", node, owner: other.node });
     atMs = Math.min(atMs, dueMs);
   }

@@ -10,8 +10,8 @@ import type { Position, Snapshot } from "../events/snapshot.ts";
 import { type FabricState, initialState } from "../events/state.ts";
 import { type Chain, extend, fromHex, genesis, hex, recordHash } from "./chain.ts";
 
-/** Between two looks at a log that is unreachable or damaged. */
-const RETRY_MS = 250;
+/** Between two looks at a log that is unreachable or damaged: short at first, for a quick start. */
+const RETRY_MS = { first: 5, last: 250 } as const;
 
 export interface TailDeps {
   readonly log: EventLog;
@@ -31,6 +31,8 @@ export interface TailView {
   /** The fold has passed the head that the log had when this process first reached it. */
   readonly caughtUp: boolean;
   readonly connected: boolean;
+  /** Clock time since which the log has been followed without a break; null while it is not. */
+  readonly followedSinceMs: number | null;
   /** Why the log cannot be followed although it answers, or null. */
   readonly damage: string | null;
   /** Why the log does not answer, or null. */
@@ -69,6 +71,7 @@ export function createTail(deps: TailDeps): Tail {
   let server: string | null = null;
   let receivedMs: number | null = null;
   let reading: AbortController | null = null;
+  let followedSinceMs: number | null = null;
 
   function take(batch: readonly Recorded[]): void {
     receivedMs = clock.nowMs();
@@ -83,26 +86,33 @@ export function createTail(deps: TailDeps): Tail {
     deps.onChange();
   }
 
-  /** One connection's worth: checks the log, then reads until something breaks. */
-  async function follow(signal: AbortSignal): Promise<void> {
+  /** Asks the log who it is, and says in `damage` whether that is the one we know. */
+  async function look(): Promise<LogInfo> {
     const info = await log.info();
     connected = true;
     trouble = null;
     server = info.server;
     damage = await damageOf(log, info, place);
+    if (damage === null) place.created = info.created;
+    return info;
+  }
+
+  /** One connection's worth: checks the log, then reads until something breaks. */
+  async function follow(signal: AbortSignal): Promise<void> {
+    const info = await look();
     if (damage !== null) return;
-    place.created = info.created;
     place.target ??= info.lastSeq;
     place.head = Math.max(place.state.seq, info.lastSeq);
     // Nothing has arrived yet, but it cannot be earlier than the last record.
     receivedMs ??= clock.nowMs();
+    followedSinceMs = clock.nowMs();
     deps.onChange();
     reading = new AbortController();
     const either = AbortSignal.any([signal, reading.signal]);
     let known = false;
     for await (const batch of log.read(place.state.seq + 1, either)) {
       // The log may have been replaced after it was checked and before the reader stood on it.
-      if (!known) damage = await damageOf(log, await log.info(), place);
+      if (!known) await look();
       // A batch that was under way when the log was accepted anew belongs to the old place.
       if (damage !== null || either.aborted) return;
       known = true;
@@ -125,6 +135,7 @@ export function createTail(deps: TailDeps): Tail {
       head: Math.max(place.head, place.state.seq),
       caughtUp: place.target !== null && place.state.seq >= place.target,
       connected,
+      followedSinceMs,
       damage,
       trouble,
       server,
@@ -145,6 +156,7 @@ export function createTail(deps: TailDeps): Tail {
       deps.onChange();
     },
     run: async (signal) => {
+      let pauseMs: number = RETRY_MS.first;
       while (!signal.aborted) {
         try {
           await follow(signal);
@@ -152,9 +164,12 @@ export function createTail(deps: TailDeps): Tail {
           note(error);
         }
         reading = null;
+        followedSinceMs = null;
         if (signal.aborted) return;
         deps.onChange();
-        await sleep(clock, RETRY_MS, signal);
+        if (connected && damage === null) pauseMs = RETRY_MS.first;
+        await sleep(clock, pauseMs, signal);
+        pauseMs = Math.min(pauseMs * 2, RETRY_MS.last);
       }
     },
   };
