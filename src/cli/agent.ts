@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import type { UnderlayBy } from "../agent/underlay.ts";
 import { parseIp } from "../events/address.ts";
-import { isNodeName } from "../events/name.ts";
+import { isNodeName, nameToken } from "../events/name.ts";
 import { createAgentApp } from "../http/agent-app.ts";
 import { SocketError, type SocketServer, serveAgentSocket } from "../http/agent-socket.ts";
 import { logOptions } from "./connection.ts";
@@ -105,7 +105,13 @@ function settingsOf(deps: Deps, flags: AgentFlags): AgentSettings {
     throw misuse(`host name ${JSON.stringify(node)}`, "is no node name: give one with --node");
   }
   return {
-    log: { ...logOptions(flags), keepTrying: true, name: `heddle agent ${node}` },
+    log: {
+      ...logOptions(flags),
+      keepTrying: true,
+      name: `heddle agent ${node}`,
+      // Of its own, so that the server can keep hosts from reading each other's replies.
+      inboxPrefix: `_INBOX_${nameToken(node)}`,
+    },
     stateDir: stateDir(flags),
     subnetFile: subnetFile(flags),
     node,

@@ -23,16 +23,17 @@ type State = Readonly<FabricState>;
 export async function diff(deps: Deps, flags: DiffFlags): Promise<number> {
   const [from, to] = await bothStates(deps, flags);
   const ends = { from: endOf(from), to: endOf(to) };
-  deps.out.note(`from ${ends.from.seq} (${ends.from.time}) to ${ends.to.seq} (${ends.to.time})`);
+  const range = `from ${ends.from.seq} (${ends.from.time}) to ${ends.to.seq} (${ends.to.time})`;
   const { node } = flags;
+  if (node !== undefined && !to.nodes.has(node)) {
+    throw new Failure(EXIT_FAILED, `node ${node} is not in the fabric at sequence ${to.seq}`);
+  }
+  deps.out.note(range);
   if (node === undefined) {
     const found = fabricDiff(from, to);
     if (flags.json) deps.out.json({ ...ends, ...found });
     else for (const line of fabricDiffLines(found)) deps.out.line(line);
     return EXIT_OK;
-  }
-  if (!to.nodes.has(node)) {
-    throw new Failure(EXIT_FAILED, `node ${node} is not in the fabric at sequence ${to.seq}`);
   }
   const ops = hostDiff(from, to, node);
   if (flags.json) deps.out.json({ node, ...ends, ops });

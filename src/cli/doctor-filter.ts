@@ -19,7 +19,7 @@ export async function filterChecks(findings: Findings): Promise<readonly Check[]
 }
 
 /** Docker sets the policy to DROP when it turns forwarding on itself. */
-function forwardPolicy(ruleset: string, legacy: string, findings: Findings): Check {
+export function forwardPolicy(ruleset: string, legacy: string, findings: Findings): Check {
   const name = "forward-policy";
   const networks = networksOf(findings);
   const dropping = tablesOf(ruleset).filter(({ body }) =>
@@ -42,7 +42,7 @@ function accepts(body: string, network: string): boolean {
 }
 
 /** Docker 28 drops what reaches a container's address from anywhere but its bridge. */
-function dockerDrops(ruleset: string, legacy: string, findings: Findings): Check {
+export function dockerDrops(ruleset: string, legacy: string, findings: Findings): Check {
   const name = "docker-drop";
   const subnets = subnetsOf(findings);
   const device = findings.status?.backend?.device ?? "heddle.1";

@@ -35,11 +35,19 @@ export function parsePoint(text: string): Point | null {
   }
   const ago = parseDuration(text.replace(/ ?ago$/, ""));
   if (ago !== null) return { kind: "ago", text, ms: ago };
-  // Date.parse alone also takes "1 Jan" and other guesses.
-  if (!/^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/.test(text))
-    return null;
+  const ms = parseTime(text);
+  return ms === null ? null : { kind: "time", text, ms };
+}
+
+const TIME = /^(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/;
+
+/** Stricter than Date.parse, which also takes "1 Jan" and makes 2 March of 30 February. */
+function parseTime(text: string): number | null {
+  const date = TIME.exec(text)?.[1];
+  const dayMs = date === undefined ? Number.NaN : Date.parse(date);
+  if (date === undefined || Number.isNaN(dayMs) || !isoTime(dayMs).startsWith(date)) return null;
   const ms = Date.parse(text.replace(" ", "T"));
-  return Number.isNaN(ms) ? null : { kind: "time", text, ms };
+  return Number.isNaN(ms) ? null : ms;
 }
 
 /** The last instant that `point` includes; null for a sequence. */

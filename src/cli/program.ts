@@ -66,6 +66,7 @@ function addCommand(
   const { parent, words } = parentOf(program, spec.name, deps);
   const command = parent.command(words).description(spec.summary);
   style(command, deps);
+  command.allowExcessArguments(false);
   for (const option of spec.options) command.addOption(option);
   const examples = spec.examples.map((example) => `  $ heddle ${example}`).join("\n");
   command.addHelpText("after", `\nExamples:\n${examples}`);
@@ -81,6 +82,7 @@ function addCompletion(program: Command, deps: Deps): void {
   const command = program.command("completion <shell>");
   style(command, deps);
   command
+    .allowExcessArguments(false)
     .description("completion script for bash, zsh or fish")
     .addHelpText("after", COMPLETION_EXAMPLES)
     .action(async (shell: string) => {
