@@ -3,9 +3,12 @@
 // `bridge -batch` with flannel's objects; then a pass over them that finds nothing to do.
 // Needs root. `bun bench/program.ts [peers] [rounds]`.
 
+import { diff } from "../src/reconcilers/diff.ts";
 import { NetlinkKernel } from "../src/reconcilers/kernel-netlink.ts";
 import {
+  emptyKernelState,
   type Fdb,
+  type KernelState,
   keyOf,
   type Link,
   type Neigh,
@@ -109,30 +112,31 @@ async function ours(peers: readonly Peer[], check: (netns: Netns) => void): Prom
   const failed = outcomes.find((outcome) => !outcome.ok);
   if (failed !== undefined) throw new Error(JSON.stringify(failed));
   check(netns);
-  const noop = await noopPass(kernel, ops);
+  const noop = await noopPass(kernel, wanted(peers));
   await kernel.apply([{ ...link, verb: "del" }]);
   kernel.close();
   return { program, noop };
 }
 
 /** What the loop does when it wakes for nothing: read everything and compare it with the wanted. */
-async function noopPass(kernel: NetlinkKernel, ops: readonly Op[]): Promise<number> {
-  const start = performance.now();
+async function noopPass(kernel: NetlinkKernel, want: KernelState): Promise<number> {
   const scope = { links: [DEV], routeDevs: [DEV], sysctls: [], rules: [] };
-  const found = await kernel.observe(scope);
-  const nouns = { route: found.routes, neigh: found.neighs, fdb: found.fdb } as const;
-  for (const op of ops) {
-    if (op.noun !== "route" && op.noun !== "neigh" && op.noun !== "fdb") continue;
-    const have: object | undefined = nouns[op.noun].get(op.key);
-    if (have === undefined || !same(op.object, have))
-      throw new Error(`${op.noun} ${op.key} differs`);
-  }
-  return performance.now() - start;
+  const start = performance.now();
+  const ops = diff(want, await kernel.observe(scope), { fabric: "bench", prune: true });
+  const elapsed = performance.now() - start;
+  if (ops.length > 0) throw new Error(`not what was wanted: ${JSON.stringify(ops[0])}`);
+  return elapsed;
 }
 
-function same(want: object, have: object): boolean {
-  const other = new Map(Object.entries(have));
-  return Object.entries(want).every(([name, value]) => other.get(name) === value);
+function wanted(peers: readonly Peer[]): KernelState {
+  const state = emptyKernelState();
+  state.links.set(DEV, LINK);
+  for (const { route, neigh, fdb } of peers) {
+    state.routes.set(keyOf.route(route), route);
+    state.neighs.set(keyOf.neigh(neigh), neigh);
+    state.fdb.set(keyOf.fdb(fdb), fdb);
+  }
+  return state;
 }
 
 function flannelLike(peers: readonly Peer[], check: (netns: Netns) => void): number {

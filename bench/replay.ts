@@ -105,11 +105,13 @@ async function replay(log: EventLog, take: (record: Recorded) => void): Promise<
   return performance.now() - start;
 }
 
-function undecoded(log: EventLog): Promise<number> {
+async function undecoded(log: EventLog): Promise<number> {
   let bytes = 0;
-  return replay(log, (record) => {
+  const ms = await replay(log, (record) => {
     bytes += record.payload.length;
   });
+  if (bytes === 0) throw new Error("the log is empty");
+  return ms;
 }
 
 async function folded(log: EventLog): Promise<number> {

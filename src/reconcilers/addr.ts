@@ -1,5 +1,5 @@
-// Addresses on our devices. All are ours except those that the kernel makes by itself: an IPv6 device
-// that comes up gets a link-local address, and removing it would only make it come back.
+// Addresses on our devices. All are ours except those that the kernel makes by itself: an IPv6
+// device that comes up gets a link-local address, and removing it would only make it come back.
 
 import type { Addr } from "./kernel-state.ts";
 import type { NounRules } from "./noun.ts";

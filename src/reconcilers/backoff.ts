@@ -5,8 +5,8 @@ import type { NounRules } from "./noun.ts";
 import { nouns } from "./nouns.ts";
 import type { NounTypes, Op } from "./op.ts";
 
-export const RETRY_MS_MIN = 100;
-export const RETRY_MS_MAX = 30_000;
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 30_000;
 
 export interface Retry {
   readonly op: Op;

@@ -19,6 +19,7 @@ export type BatchOp = Extract<Op, { noun: "addr" | "route" | "neigh" | "fdb" }>;
 
 const ENODEV = 19;
 const EEXIST = 17;
+const EINVAL = 22;
 
 export function isBatchOp(op: Op): op is BatchOp {
   return op.noun === "addr" || op.noun === "route" || op.noun === "neigh" || op.noun === "fdb";
@@ -45,7 +46,7 @@ export async function applyBatch(
     const count = Array.isArray(item) ? item.length : 0;
     const outcome = Array.isArray(item) ? outcomeOf(op.verb, results.slice(at, at + count)) : item;
     at += count;
-    outcomes.push(needsMore(op, outcome) ? await settle(socket, devices, op) : outcome);
+    outcomes.push(needsMore(op, outcome) ? await settle(socket, devices, op, outcome) : outcome);
   }
   if (ops.some((op) => op.noun === "route" && op.found !== null)) await removeUnused(socket);
   return outcomes;
@@ -102,11 +103,27 @@ function needsMore(op: BatchOp, outcome: OpOutcome): boolean {
   if (op.noun === "fdb") return outcome.ok && op.found !== null && op.found.extra !== null;
   if (op.noun !== "route") return false;
   // REPLACE says EEXIST when the wanted route exists behind another one of the same key.
-  if (!outcome.ok) return outcome.errno === EEXIST && op.verb === "set";
+  if (!outcome.ok) return op.verb === "set" && (outcome.errno === EEXIST || leadsAway(op, outcome));
   return op.found?.protocol === PROTOCOL && op.found.extra !== null;
 }
 
-function settle(socket: NetlinkSocket, devices: Devices, op: BatchOp): Promise<OpOutcome> {
+/**
+ * True when what stands there is in its own successor's way: IPv6 refuses an onlink gateway that a
+ * route leads to by another device (ip6_route_check_nh_onlink in net/ipv6/route.c), and the gateway
+ * of a peer's route lies within the route's destination.
+ */
+function leadsAway(op: BatchOp, outcome: OpOutcome): boolean {
+  if (op.noun !== "route" || outcome.ok || outcome.errno !== EINVAL) return false;
+  const { dst, dev, onlink } = op.object;
+  return onlink && afOf(dst) === AF_INET6 && op.found !== null && op.found.dev !== dev;
+}
+
+function settle(
+  socket: NetlinkSocket,
+  devices: Devices,
+  op: BatchOp,
+  outcome: OpOutcome,
+): Promise<OpOutcome> {
   return attempt(() => {
     const index = devices.indexOf(op.object.dev);
     if (op.noun === "fdb") {
@@ -114,8 +131,11 @@ function settle(socket: NetlinkSocket, devices: Devices, op: BatchOp): Promise<O
       return outcomeOf("del", socket.transactNow(strays));
     }
     if (op.noun !== "route") return DONE;
-    const strays = strayRoutes(socket, devices, op.object);
-    if (op.verb === "set") strays.push(delRoute(op.object));
+    const keep = op.verb === "set" ? op.object : null;
+    const strays = strayRoutes(socket, devices, op.object, keep);
+    // In front of ours stands a foreign one, and only without ours will REPLACE take its place.
+    if (!outcome.ok) strays.push(delRoute(op.object));
+    if (op.found !== null && leadsAway(op, outcome)) strays.push(delRoute(op.found));
     const removed = outcomeOf("del", socket.transactNow(strays));
     if (op.verb === "del" || !removed.ok || index === null) return removed;
     return outcomeOf("set", socket.transactNow([setRoute(op.object, index, null)]));

@@ -201,15 +201,18 @@ function adjust(
   const attributes = {
     IFLA_ADDRESS: have.mac === want.mac ? undefined : macToBytes(want.mac),
     IFLA_MTU: have.mtu === want.mtu ? undefined : want.mtu,
-    IFLA_LINKINFO: moved ? tunnelInfo(want, underlay, {}) : undefined,
     IFLA_IFALIAS: have.alias === want.alias ? undefined : (want.alias ?? ""),
   };
+  // Apart, because vxlan refuses an MTU beside its own attributes, and the MTU after the underlay,
+  // which limits it.
+  const info = moved ? [change({ index }, { IFLA_LINKINFO: tunnelInfo(want, underlay, {}) })] : [];
   const requests = [
+    ...info,
     change({ index }, attributes),
     change({ index }, { IFLA_AF_SPEC: noLinkLocal }),
     change({ index, ...upFlags(want.up) }, {}),
   ];
-  return outcomeOf("set", withoutIpv6(socket.transactNow(requests), 1));
+  return outcomeOf("set", withoutIpv6(socket.transactNow(requests), requests.length - 2));
 }
 
 /** A kernel without IPv6 refuses the address mode, and needs none. */

@@ -23,7 +23,7 @@ import { NetlinkError } from "../ffi/netlink/error.ts";
 import { route, rtmsg } from "../ffi/netlink/route.ts";
 import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
 import type { Devices } from "./kernel-netlink-dev.ts";
-import type { Nexthop } from "./kernel-netlink-nexthop.ts";
+import { dumpNexthops, type Nexthop } from "./kernel-netlink-nexthop.ts";
 import { afOf, anyIp, ipText, ipToBytes, splitPrefix } from "./kernel-netlink-text.ts";
 import { keyOf, PROTOCOL, type Route } from "./kernel-state.ts";
 
@@ -179,21 +179,57 @@ export function delRoute(object: Route): Request {
 }
 
 /**
- * Removals of our routes under this key that are not plain ones: TOS and type are part of the
- * kernel's identity of a route, not of ours, so `delRoute` and REPLACE may leave them standing.
+ * Removals of exactly those of our routes that share a key with `object` and are not `keep`: TOS,
+ * type and gateway are part of the kernel's identity of a route, not of ours, so that `delRoute`
+ * and REPLACE may leave some standing.
  */
-export function strayRoutes(socket: NetlinkSocket, devices: Devices, object: Route): Request[] {
+export function strayRoutes(
+  socket: NetlinkSocket,
+  devices: Devices,
+  object: Route,
+  keep: Route | null,
+): Request[] {
+  const nexthops = dumpNexthops(socket);
   const requests: Request[] = [];
   for (const found of dumpWhere(socket, afOf(object.dst), PROTOCOL, undefined)) {
-    const have = routeOf(found, devices, new Map());
-    if (have.extra === null || keyOf.route(have) !== keyOf.route(object)) continue;
-    const { family, dst_len, src_len, tos, type } = found.header;
-    const { RTA_DST, RTA_SRC, RTA_PRIORITY } = found.attrs;
-    const payload = route.encode(
-      { family, dst_len, src_len, tos, table: RT_TABLE_MAIN, protocol: PROTOCOL, scope: 255, type },
-      { RTA_DST, RTA_SRC, RTA_PRIORITY },
-    );
-    requests.push({ type: RTM_DELROUTE, flags: 0, payload });
+    const have = routeOf(found, devices, nexthops);
+    if (keyOf.route(have) !== keyOf.route(object)) continue;
+    if (keep === null || !sameRoute(have, keep)) requests.push(exactRemoval(found));
   }
   return requests;
+}
+
+function sameRoute(a: Route, b: Route): boolean {
+  return a.via === b.via && a.dev === b.dev && a.onlink === b.onlink && a.extra === b.extra;
+}
+
+function exactRemoval({ header, attrs }: RouteMessage): Request {
+  const { family, dst_len, src_len, tos, type } = header;
+  const { RTA_DST, RTA_SRC, RTA_PRIORITY, RTA_NH_ID, RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH } = attrs;
+  // A route through an object matches by the object only, not by what the object says.
+  const through = RTA_NH_ID === undefined ? { RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH } : { RTA_NH_ID };
+  const payload = route.encode(
+    {
+      family,
+      dst_len,
+      src_len,
+      tos,
+      table: RT_TABLE_MAIN,
+      protocol: PROTOCOL,
+      scope: RT_SCOPE_NOWHERE,
+      type,
+    },
+    { RTA_DST, RTA_SRC, RTA_PRIORITY, ...through },
+  );
+  return { type: RTM_DELROUTE, flags: 0, payload };
+}
+
+/**
+ * Of two routes under one key the one to report. Ours before a foreign one, which is none of our
+ * business while ours is there; of two of ours the first, marked so that it gets put right.
+ */
+export function mergeRoutes(a: Route, b: Route): Route {
+  if (a.protocol !== PROTOCOL) return b.protocol === PROTOCOL ? b : a;
+  if (b.protocol !== PROTOCOL) return a;
+  return { ...a, extra: a.extra ?? b.extra ?? "twice" };
 }

@@ -22,9 +22,10 @@ const MISSING = "nft is not installed or not in PATH: install nftables";
 
 /** Runs nft in the namespace; null when there is no such program. */
 async function nft(netns: string | null, args: string[], input: string): Promise<Output | null> {
-  if (Bun.which("nft") === null) return null;
+  const program = Bun.which("nft", { PATH: process.env.PATH ?? "" });
+  if (program === null) return null;
   const child = withNetns(netns, () =>
-    Bun.spawn(["nft", ...args], {
+    Bun.spawn([program, ...args], {
       stdin: new TextEncoder().encode(input),
       stdout: "pipe",
       stderr: "pipe",
@@ -39,8 +40,8 @@ async function nft(netns: string | null, args: string[], input: string): Promise
 }
 
 /**
- * Reads tables, and reads them again only when the kernel's rule set has another generation: starting
- * nft costs 15 ms, asking for the generation 20 us, and a pass over the kernel happens at every event.
+ * Reads tables, and reads them again only when the kernel's rule set has another generation:
+ * starting nft costs 15 ms, asking for the generation 20 us, and a pass happens at every event.
  */
 export class RuleReader {
   readonly #netns: string | null;

@@ -86,6 +86,7 @@ function putGroups(bytes: Uint8Array, from: number, text: string): void {
 
 const DOT = 46;
 const ZERO = 48;
+const LOWER_A = 97;
 
 export function macText(bytes: Uint8Array): Mac {
   let text = HEX[bytes[0] ?? 0] ?? "";
@@ -95,8 +96,15 @@ export function macText(bytes: Uint8Array): Mac {
 
 export function macToBytes(mac: Mac): Uint8Array {
   const bytes = new Uint8Array(6);
-  for (let i = 0; i < 6; i += 1) bytes[i] = Number.parseInt(mac.slice(i * 3, i * 3 + 2), 16);
+  for (let i = 0; i < 6; i += 1) {
+    bytes[i] = (nibble(mac.charCodeAt(i * 3)) << 4) | nibble(mac.charCodeAt(i * 3 + 1));
+  }
   return bytes;
+}
+
+/** Of a lower-case hexadecimal digit. */
+function nibble(code: number): number {
+  return code < LOWER_A ? code - ZERO : code - LOWER_A + 10;
 }
 
 /** `10.5.3.0/24` as its two parts. */

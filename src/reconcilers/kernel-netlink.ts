@@ -24,7 +24,7 @@ import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE } from "./kernel-netlink-outcome.ts";
-import { dumpRoutes, routeOf } from "./kernel-netlink-route.ts";
+import { dumpRoutes, mergeRoutes, routeOf } from "./kernel-netlink-route.ts";
 import { delRules, RuleReader, setRules } from "./kernel-netlink-rule.ts";
 import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
 import {
@@ -112,9 +112,8 @@ export class NetlinkKernel implements Kernel {
     for (const message of messages) {
       const route = routeOf(message, devices, nexthops);
       const key = keyOf.route(route);
-      // Of several routes under one key the unusual one is told, so that it gets put right.
       const known = state.routes.get(key);
-      if (known === undefined || known.extra === null) state.routes.set(key, route);
+      state.routes.set(key, known === undefined ? route : mergeRoutes(known, route));
       if (message.header.family !== AF_INET || route.via === null) continue;
       if (message.attrs.RTA_NH_ID !== undefined) continue;
       const vias = this.#gateways.get(route.dev) ?? new Set();

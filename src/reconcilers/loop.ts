@@ -1,6 +1,6 @@
-// When a round runs: at once after a wake-up, one at a time, wake-ups coalescing; again when a retry
-// is due; and every so often although nothing was heard. It is level-triggered: who woke it and why
-// is never asked, so a lost notification costs time and nothing else.
+// When a round runs: at once after a wake-up, one at a time, wake-ups coalescing; again when a
+// retry is due; and every so often although nothing was heard. It is level-triggered: who woke it
+// and why is never asked, so a lost notification costs time and nothing else.
 
 import type { Clock } from "../events/clock.ts";
 import { delayMs } from "./backoff.ts";
@@ -21,6 +21,12 @@ export type { Round, Wanted } from "./round.ts";
 
 /** The safety net below the kernel's notifications. */
 const PERIOD_MS = 15_000;
+/**
+ * A device that goes takes thousands of objects with it, each with a notification of its own, and
+ * one arrives per turn of the event loop. A notification therefore waits after a round as long as
+ * the round took, up to this: time to drain them all instead of looking again for each.
+ */
+const REST_MS_MAX = 50;
 
 export interface LoopOptions {
   readonly kernel: Kernel;
@@ -56,6 +62,9 @@ class ReconcileLoop implements Loop {
   /** Rounds in a row that could not be finished; the next one waits the longer. */
   #unfinished = 0;
   #retryAtMs: number | null = null;
+  /** Until when a notification waits; a wake-up does not. */
+  #restUntilMs = Number.NEGATIVE_INFINITY;
+  #stirred = false;
   #asked = false;
   #running = false;
   #stopped = false;
@@ -76,14 +85,27 @@ class ReconcileLoop implements Loop {
     queueMicrotask(() => void this.#run());
   }
 
+  /** The kernel changed: at once after quiet, else when the rest is over. */
+  #stir(): void {
+    if (this.#stopped || this.#stirred) return;
+    if (!this.#running && this.#options.clock.nowMs() >= this.#restUntilMs) {
+      this.wake();
+      return;
+    }
+    this.#stirred = true;
+    if (!this.#running) this.#setTimer();
+  }
+
   idle(): Promise<void> {
-    if (!this.#running) return Promise.resolve();
+    if (!this.#running && !this.#stirred) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#stirred = false;
     this.#cancelTimer?.();
+    if (!this.#running) this.#release();
     this.#endTurn?.();
     await this.idle();
     this.#watch?.close();
@@ -91,15 +113,24 @@ class ReconcileLoop implements Loop {
   }
 
   async #run(): Promise<void> {
+    const { clock } = this.#options;
     this.#cancelTimer?.();
     while (this.#asked && !this.#stopped) {
       this.#asked = false;
+      this.#stirred = false;
+      const startMs = clock.nowMs();
       await this.#round();
+      const endMs = clock.nowMs();
+      this.#restUntilMs = endMs + Math.min(endMs - startMs, REST_MS_MAX);
       // A storm of wake-ups must not keep timers and sockets from being served.
       if (this.#asked) await this.#turn();
     }
     this.#running = false;
     if (!this.#stopped) this.#setTimer();
+    if (!this.#stirred) this.#release();
+  }
+
+  #release(): void {
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
 
@@ -145,7 +176,7 @@ class ReconcileLoop implements Loop {
   /** The plan's scope and what an earlier configuration left behind. Watches before it looks. */
   async #survey(plan: Plan): Promise<Scope> {
     const { kernel, clock } = this.#options;
-    this.#watch ??= kernel.watch(() => this.wake());
+    this.#watch ??= kernel.watch(() => this.#stir());
     const links = plan.scope.links.join(" ");
     const atMs = clock.nowMs();
     const due = this.#surveyed === null || atMs - this.#surveyed.atMs >= this.#periodMs;
@@ -175,7 +206,9 @@ class ReconcileLoop implements Loop {
   #setTimer(): void {
     const { clock } = this.#options;
     const passAtMs = clock.nowMs() + this.#periodMs;
-    const atMs = Math.min(passAtMs, this.#retryAtMs ?? passAtMs);
+    const retryAtMs = Math.min(passAtMs, this.#retryAtMs ?? passAtMs);
+    const atMs = this.#stirred ? Math.min(retryAtMs, this.#restUntilMs) : retryAtMs;
+    this.#cancelTimer?.();
     this.#cancelTimer = clock.after(Math.max(0, atMs - clock.nowMs()), () => this.wake());
   }
 }

@@ -1,5 +1,6 @@
-// Neighbours: the peer's gateway address to the MAC of its VTEP. The kernel keeps entries of its own
-// on our devices (multicast, NUD_NOARP); those have no protocol number and are never in question.
+// Neighbours: the peer's gateway address to the MAC of its VTEP. The kernel keeps entries of its
+// own on our devices (multicast, NUD_NOARP); those have no protocol number and are never in
+// question.
 
 import { type Neigh, PROTOCOL } from "./kernel-state.ts";
 import type { NounRules } from "./noun.ts";

@@ -1,5 +1,5 @@
-// What every kind of kernel object must answer so that diff, describe and the loop need not know it:
-// are two of them the same, is one of them ours, how would a person make it.
+// What every kind of kernel object must answer so that diff, describe and the loop need not know
+// it: are two of them the same, is one of them ours, how would a person make it.
 
 import type { NounTypes } from "./op.ts";
 

@@ -1,6 +1,6 @@
-// In which order the ops of a round go to the kernel, and which of them must wait for others: nothing
-// on a device that could not be made, no route of a peer whose neighbour or forwarding entry is
-// missing (the kernel would send into the void), no removal of what a route still needs.
+// In which order the ops of a round go to the kernel, and which of them must wait for others:
+// nothing on a device that could not be made, no route of a peer whose neighbour or forwarding
+// entry is missing (the kernel would send into the void), no removal of what a route still needs.
 
 import { idOf } from "./backoff.ts";
 import { deviceOf } from "./diff.ts";

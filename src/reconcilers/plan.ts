@@ -1,5 +1,6 @@
-// The plan for one host at one sequence: what its kernel shall hold, for whom, and what cannot be done.
-// Built by desired.ts from the folded log alone, consumed by the loop, by `heddle plan` and by status.
+// The plan for one host at one sequence: what its kernel shall hold, for whom, and what cannot be
+// done. Built by desired.ts from the folded log alone, consumed by the loop, by `heddle plan` and
+// by status.
 
 import type { Cidr, Ip } from "../events/address.ts";
 import type { Scope } from "./kernel.ts";

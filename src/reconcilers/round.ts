@@ -1,7 +1,7 @@
-// One round: observe, diff, apply in phases, observe again. What it remembers between rounds is only
-// what the kernel cannot tell: what failed and when to try again, and what was right when a round
-// last ended well. Drift is what is no longer as that round left it and had to be put right; what
-// the log changed since, or we did ourselves, is not drift.
+// One round: observe, diff, apply in phases, observe again. What it remembers between rounds is
+// only what the kernel cannot tell: what failed and when to try again, and what was right when a
+// round last ended well. Drift is what is no longer as that round left it and had to be put right;
+// what the log changed since, or we did ourselves, is not drift.
 
 import type { Clock } from "../events/clock.ts";
 import type { DriftItem } from "../events/event.ts";
@@ -11,7 +11,7 @@ import { type DiffOptions, diff } from "./diff.ts";
 import type { Kernel, Scope } from "./kernel.ts";
 import type { KernelState } from "./kernel-state.ts";
 import type { NounRules } from "./noun.ts";
-import { nouns } from "./nouns.ts";
+import { mapOf, nouns } from "./nouns.ts";
 import type { NounTypes, Op } from "./op.ts";
 import { complaint, mustWait, noObstacles, obstruct, phasesOf, refusalOf } from "./phase.ts";
 import type { Plan } from "./plan.ts";
@@ -43,7 +43,7 @@ export interface Round {
 }
 
 /** As many as one DriftHealed event holds. */
-export const DRIFT_MAX = 32;
+const DRIFT_MAX = 32;
 
 export interface Memory {
   readonly retries: Retries;
@@ -123,6 +123,8 @@ async function applyAll(context: RoundContext, task: Task, ops: readonly Op[]): 
     const ready: Op[] = [];
     for (const op of phase) {
       if (op.verb === "del" && !now.prune) continue;
+      // The log may also have moved on: what it has since taken back is the next round's matter.
+      if (now.plan !== task.plan && wants(now.plan, op) !== (op.verb === "set")) continue;
       const refusal = refusalOf(op);
       if (mustWait(op, peerOf(op), obstacles)) attempt.waiting.add(idOf(op));
       else if (isHeld(memory.retries, op, clock.nowMs())) attempt.waiting.add(idOf(op));
@@ -136,6 +138,10 @@ async function applyAll(context: RoundContext, task: Task, ops: readonly Op[]): 
     for (const op of await applyPhase(context, ready, attempt)) obstruct(op, peerOf(op), obstacles);
   }
   return attempt;
+}
+
+function wants(plan: Plan, { noun, key }: Op): boolean {
+  return plan.kernel[mapOf[noun]].has(key);
 }
 
 /** Applies `ops` and returns those that failed. */
@@ -158,7 +164,7 @@ async function applyPhase(
   });
 }
 
-/** What is still not as wanted. An op that was accepted and yet changed nothing counts as failed. */
+/** What is still not as wanted. An op that was accepted and changed nothing counts as failed. */
 async function verify(
   { kernel, clock, memory }: RoundContext,
   task: Task,

@@ -1,5 +1,5 @@
-// subnet.env, byte for byte as flannel writes it (pkg/subnet/subnet.go WriteSubnetFile): the contract
-// with the CNI plugin, mk-docker-opts.sh and everybody's scripts.
+// subnet.env, byte for byte as flannel writes it (pkg/subnet/subnet.go WriteSubnetFile): the
+// contract with the CNI plugin, mk-docker-opts.sh and everybody's scripts.
 
 import { type Cidr, fromNumber, prefixOf } from "../events/address.ts";
 import type { RuleScope } from "./rule.ts";

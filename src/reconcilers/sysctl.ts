@@ -1,5 +1,5 @@
-// Switches under /proc/sys. They are set and healed but never taken back: whether the host forwarded
-// before we came is not known, and others may rely on it by now.
+// Switches under /proc/sys. They are set and healed but never taken back: whether the host
+// forwarded before we came is not known, and others may rely on it by now.
 
 import type { Sysctl } from "./kernel-state.ts";
 import type { NounRules } from "./noun.ts";

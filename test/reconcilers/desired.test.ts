@@ -1,5 +1,6 @@
-// Plans against golden files: what one host of a small fabric shall hold, as the commands that would
-// build it. HEDDLE_UPDATE_GOLDEN=1 writes the files anew; read the difference before keeping it.
+// Plans against golden files: what one host of a small fabric shall hold, as the commands that
+// would build it. HEDDLE_UPDATE_GOLDEN=1 writes the files anew; read the difference before keeping
+// it.
 
 import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -149,7 +150,7 @@ test("a peer that left, or whose lease was taken, is planned no more", () => {
   expect([...plan.kernel.routes.keys()]).toEqual([]);
 });
 
-test("every object of a peer names the peer that it serves, and objects of the host name none", () => {
+test("every object of a peer names that peer, and objects of the host name none", () => {
   const plan = desired(cases["vxlan-dual"]?.log.state() ?? history("t").state(), "h1");
   const { kernel, servedBy } = plan;
   const perPeer = kernel.routes.size + kernel.neighs.size + kernel.fdb.size;

@@ -58,7 +58,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(0, 1, 100, 2000) }),
 );
 
-test("converges when faults stop, removes nothing foreign, and never half-programs a peer", async () => {
+test("converges after faults, removes nothing foreign, never half-programs a peer", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { minLength: 1, maxLength: 20 }),

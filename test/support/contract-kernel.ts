@@ -201,6 +201,7 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       { learning: true },
       { local: "198.18.0.7" },
       { underlay: "eth1" },
+      { local: "198.18.1.1", underlay: "eth1", mtu: 1400, alias: "heddle other" },
     ]) {
       test(`changes ${Object.keys(change)} in place and loses nothing`, async () => {
         await build();
@@ -294,6 +295,19 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       expect((await kernel.observe(wide)).routes.get(key)).toEqual(ours);
     });
 
+    test("an IPv6 route moves from the underlay to the tunnel and back", async () => {
+      await build();
+      const [dst, gateway] = ["fd00:5:0:9::/64", "fd00:5:0:9::"];
+      const direct = route("eth0", dst, "2001:db8::9", false);
+      const tunnelled = route(dev6, dst, gateway);
+      const found = async () => (await kernel.observe(scope)).routes.get(keyOf.route(direct));
+      expect(await apply(set("route", direct))).toEqual([0]);
+      expect(await apply(set("route", tunnelled, direct))).toEqual([0]);
+      expect(await found()).toEqual(tunnelled);
+      expect(await apply(set("route", direct, tunnelled))).toEqual([0]);
+      expect(await found()).toEqual(direct);
+    });
+
     test("removing our route leaves a foreign one of the same destination", async () => {
       await build();
       foreign.replaceRoute("10.5.2.0/24", "198.18.0.9", "eth0");
@@ -303,7 +317,7 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       ).toBe(true);
     });
 
-    test("wakes for each kind of foreign change, and not for our own routes", async () => {
+    test("wakes for each kind of foreign change until the watch is closed", async () => {
       await build();
       await kernel.observe(scope);
       let wakes = 0;

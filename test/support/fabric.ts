@@ -1,7 +1,7 @@
 // A fabric of real agent processes in network namespaces, for tests: the one of `heddle dev`, with what
 // a test wants to ask and do. Everything it made is gone after `close`, also when the test failed.
 
-import { mkdtempSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AgentStatus } from "../../src/agent/status.ts";
@@ -16,12 +16,23 @@ import {
   removeFabric,
 } from "../../src/cli/dev-fabric.ts";
 import { inside } from "../../src/cli/dev-netns.ts";
+import { FabricLog } from "./fabric-log.ts";
+import type { RawMessage } from "./nats-tool.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 /** How a user starts it. */
 export const PROGRAM: readonly string[] = [join(ROOT, "bin", "heddle")];
 
 let made = 0;
+
+export interface LoggedEvent {
+  readonly seq: number;
+  readonly time: string;
+  readonly subject: string;
+  readonly type: string | null;
+  readonly data: Readonly<Record<string, unknown>> | null;
+  readonly verdict: { readonly kind: string; readonly reason?: string };
+}
 
 export interface Ran {
   readonly code: number;
@@ -32,12 +43,15 @@ export interface Ran {
 export class TestFabric {
   readonly dev: DevFabric;
   readonly dir: string;
+  /** The server that holds the log: to stop, freeze and roll back. */
+  readonly log: FabricLog;
   readonly #agents = new Map<string, Bun.Subprocess>();
   readonly #containers = new Map<string, Container>();
 
   private constructor(dev: DevFabric, dir: string) {
     this.dev = dev;
     this.dir = dir;
+    this.log = new FabricLog(dev, dir);
   }
 
   /** Hosts, wire and server; no configuration, no agents. */
@@ -58,6 +72,59 @@ export class TestFabric {
   heddle(...args: string[]): Ran {
     const log = ["--nats", this.dev.nats, "--fabric", this.dev.fabric];
     return this.exec(this.dev.switch, [...PROGRAM, ...args, ...log]);
+  }
+
+  /** `heddle NAME …` against the agent of a host, to be run in its namespace. */
+  command(name: string, host: string): readonly string[] {
+    const { socket } = this.host(host);
+    return [...PROGRAM, name, "--socket", socket, "--fabric", this.dev.fabric];
+  }
+
+  /** Stores raw messages as any NATS client could; returns their sequences. */
+  publish(messages: readonly RawMessage[]): number[] {
+    const input = messages.map((message) => JSON.stringify(message)).join("\n");
+    return this.tool(input, "publish").split("\n").map(Number);
+  }
+
+  /** Does to the streams what an administrator could; see nats-tool.ts. */
+  tool(input: string, ...args: string[]): string {
+    const path = join(ROOT, "test", "support", "nats-tool.ts");
+    const command = inside(this.dev.switch, [process.execPath, path, this.dev.nats, ...args]);
+    const done = Bun.spawnSync([...command], { stdin: new TextEncoder().encode(input) });
+    if (done.exitCode !== 0) throw new Error(done.stderr.toString());
+    return done.stdout.toString().trimEnd();
+  }
+
+  /** `heddle down` on a host. */
+  down(name: string): Ran {
+    const { netns, dir, subnetFile } = this.host(name);
+    const log = ["--nats", this.dev.nats, "--node", name];
+    const files = ["--state-dir", join(dir, "state"), "--subnet-file", subnetFile];
+    return this.exec(netns, [...this.command("down", name), ...log, ...files]);
+  }
+
+  /** What the kernel of a host holds for the fabric, as iproute2 shows it. */
+  kernel(name: string): unknown {
+    // Sorted: the kernel rehashes its neighbours when any namespace has many.
+    const texts = (rows: Record<string, unknown>[]): string[] =>
+      rows.map((row) => JSON.stringify(row)).sort();
+    const ours = (rows: Record<string, unknown>[]): string[] =>
+      texts(rows.filter(({ dev, ifname }) => String(dev ?? ifname).startsWith("heddle")));
+    return {
+      links: ours(this.ip(name, "-d link show")),
+      addresses: ours(this.ip(name, "addr show")),
+      routes: texts(this.ip(name, "-4 route show")),
+      routes6: texts(this.ip(name, "-6 route show proto 104")),
+      neighbours: ours(this.ip(name, "neigh show")),
+      fdb: ours(this.bridge(name, "fdb show")),
+    };
+  }
+
+  /** The whole log as `heddle events --json` shows it. */
+  events(): LoggedEvent[] {
+    const ran = this.heddle("events", "--json");
+    if (ran.code !== 0) throw new Error(`events: ${ran.err}`);
+    return ran.out.split("\n").map((line) => JSON.parse(line) as LoggedEvent);
   }
 
   async init(document: unknown): Promise<void> {
@@ -85,8 +152,13 @@ export class TestFabric {
 
   /** Starts the agent of a host; its log is appended to agent.log. */
   start(name: string, ...extra: string[]): Bun.Subprocess {
+    return this.startAs(PROGRAM, name, ...extra);
+  }
+
+  /** The same from another installation of the program. */
+  startAs(program: readonly string[], name: string, ...extra: string[]): Bun.Subprocess {
     const host = this.host(name);
-    const command = agentCommand(this.dev, host, PROGRAM, extra);
+    const command = agentCommand(this.dev, host, program, extra);
     const log = Bun.file(join(host.dir, `agent-${Date.now()}.log`));
     const agent = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: log });
     this.#agents.set(name, agent);
@@ -102,11 +174,17 @@ export class TestFabric {
     return await agent.exited;
   }
 
+  /** Sends a signal to the agent of a host, which stays the test's. */
+  signal(name: string, signal: NodeJS.Signals): void {
+    this.#agents.get(name)?.kill(signal);
+  }
+
   /** The agent's own status, or null when it does not answer. */
   async status(name: string): Promise<AgentStatus | null> {
     const unix = this.host(name).socket;
     try {
-      const answer = await fetch("http://localhost/v1/status", { unix });
+      const signal = AbortSignal.timeout(2000);
+      const answer = await fetch("http://localhost/v1/status", { unix, signal });
       return (await answer.json()) as AgentStatus;
     } catch (error) {
       if (error instanceof Error) return null; // Not started yet, or killed.
@@ -123,6 +201,20 @@ export class TestFabric {
         return status?.state === "ready" && applied === peers;
       });
     });
+  }
+
+  /** Sequence of the snapshot on the host's disk; 0 when there is none. */
+  snapshotSeq(name: string): number {
+    const path = join(this.host(name).dir, "state", "snapshot.json");
+    if (!existsSync(path)) return 0;
+    const { position } = JSON.parse(readFileSync(path, "utf8")) as { position: { seq: number } };
+    return position.seq;
+  }
+
+  /** Whether three packets in a row get from one container to another. */
+  ping(from: Container, to: Container): boolean {
+    const ping = ["ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", to.ipv4 ?? to.ipv6 ?? ""];
+    return this.exec(from.netns, ping).code === 0;
   }
 
   /** A container behind the host, made from its subnet.env. */
@@ -161,7 +253,26 @@ export class TestFabric {
       agent.kill("SIGKILL");
       await agent.exited;
     }
-    await removeFabric(this.dev, this.dir);
+    this.log.thaw();
+    await removeFabric({ ...this.dev, server: this.log.server }, this.dir);
+  }
+}
+
+/** A fabric for one test: removed afterwards, with its agents' logs on stderr if the test failed. */
+export async function withFabric(
+  options: Parameters<typeof TestFabric.create>[0],
+  work: (fabric: TestFabric) => Promise<void>,
+): Promise<void> {
+  const fabric = await TestFabric.create(options);
+  try {
+    await work(fabric);
+  } catch (error) {
+    for (const { name } of fabric.dev.hosts.slice(0, 6)) {
+      process.stderr.write(`--- ${name}\n${fabric.logs(name)}`);
+    }
+    throw error;
+  } finally {
+    await fabric.close();
   }
 }
 

@@ -1,6 +1,7 @@
 // A log for tests, written as a story: history("t").config({...}).join("h1").claim("h1", [...]).
-// Every step is a real event, encoded, put on its subject and folded, so that a state in a test is a
-// state that can happen. A step that the fold does not accept throws, unless the test asks for it.
+// Every step is a real event, encoded, put on its subject and folded, so that a state in a test is
+// a state that can happen. A step that the fold does not accept throws, unless the test asks for
+// it.
 
 import { encode } from "../../src/events/codec.ts";
 import type { Draft, Member } from "../../src/events/event.ts";

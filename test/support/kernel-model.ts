@@ -18,7 +18,7 @@ import {
 } from "../../src/reconcilers/kernel-state.ts";
 import type { NounTypes, Op, OpOutcome } from "../../src/reconcilers/op.ts";
 import {
-  connectedRoute,
+  connectedRoutes,
   ENODEV,
   lookup,
   type Routing,
@@ -26,6 +26,7 @@ import {
   refuseRoute,
 } from "./kernel-model-route.ts";
 
+const EINVAL = 22;
 const OK: OpOutcome = { ok: true };
 
 /** Thrown by `apply` where `crashAfter` says so: the process died between two ops. */
@@ -145,7 +146,7 @@ export class KernelModel implements Kernel {
       found.fdb,
       ({ dev, permanent }) => devs.has(dev) && (permanent || !found.links.get(dev)?.learning),
     );
-    for (const route of this.#connected()) {
+    for (const route of connectedRoutes(this.state.links, this.state.addrs)) {
       if (scope.routeDevs.includes(route.dev)) found.routes.set(keyOf.route(route), route);
     }
     copyWhere(
@@ -196,8 +197,8 @@ export class KernelModel implements Kernel {
         addresses: addresses(link.name),
       })),
       defaultDevs: { ipv4: defaults("0.0.0.0/0"), ipv6: defaults("::/0") },
-      onlink: [...this.#connected(), ...this.state.routes.values()]
-        .filter(({ via, protocol }) => via === null && protocol !== PROTOCOL)
+      onlink: this.#routing()
+        .routes.filter(({ via, protocol }) => via === null && protocol !== PROTOCOL)
         .filter(({ dst }) => !dst.startsWith("fe80:") && !dst.endsWith("/0"))
         .map(({ dev, dst }) => ({ dev, prefix: dst })),
     });
@@ -221,7 +222,7 @@ export class KernelModel implements Kernel {
         else this.state.rules.delete(keyOf.rule(op.object));
         return OK;
       case "route":
-        return this.#applyRoute(op.verb, op.object);
+        return this.#applyRoute(op.verb, op.object, op.found);
       default:
         return this.#applyOnLink(op);
     }
@@ -274,13 +275,20 @@ export class KernelModel implements Kernel {
     return OK;
   }
 
-  #applyRoute(verb: Op["verb"], route: Route): OpOutcome {
+  #applyRoute(verb: Op["verb"], route: Route, found: Route | null): OpOutcome {
     const key = keyOf.route(route);
     if (verb === "del") {
       if (this.state.routes.get(key)?.protocol === route.protocol) this.state.routes.delete(key);
       return OK;
     }
-    const refusal = refuseRoute(this.#routing(), route);
+    let refusal = refuseRoute(this.#routing(), route);
+    // IPv6: the route that is there may lead the new one's gateway elsewhere; then it goes first.
+    const elsewhere = found !== null && found.dev !== route.dev;
+    const invalid = refusal !== null && !refusal.ok && refusal.errno === EINVAL;
+    if (invalid && elsewhere && route.onlink && familyOf(route.dst) === "ipv6") {
+      this.state.routes.delete(key);
+      refusal = refuseRoute(this.#routing(), route);
+    }
     if (refusal !== null) return refusal;
     this.state.routes.set(key, route);
     return OK;
@@ -288,7 +296,7 @@ export class KernelModel implements Kernel {
 
   #routing(): Routing {
     const { links, addrs, routes } = this.state;
-    return { links, addrs, routes: [...this.#connected(), ...routes.values()] };
+    return { links, addrs, routes: [...connectedRoutes(links, addrs), ...routes.values()] };
   }
 
   #applyLink(verb: Op["verb"], want: Link): OpOutcome {
@@ -350,16 +358,6 @@ export class KernelModel implements Kernel {
     deleteWhere(this.state.routes, on);
     deleteWhere(this.state.neighs, on);
     deleteWhere(this.state.addrs, (addr) => on(addr) && familyOf(addr.address) === "ipv6");
-  }
-
-  /** Routes that addresses bring with them: an IPv4 /32 brings none. */
-  #connected(): Route[] {
-    const routes: Route[] = [];
-    for (const addr of this.state.addrs.values()) {
-      const route = connectedRoute(addr);
-      if (route !== null && this.state.links.get(addr.dev)?.up) routes.push(route);
-    }
-    return routes;
   }
 
   #mapOf(noun: Exclude<Noun, "link">): Map<string, unknown> {

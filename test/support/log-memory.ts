@@ -119,6 +119,16 @@ export class MemoryLog {
     this.breakReaders();
   }
 
+  /** The store itself, not a copy: for checkers that look at every step. */
+  get truth(): { exists: boolean; created: string; records: readonly Recorded[] } {
+    return { exists: this.#exists, created: this.#created, records: this.#records };
+  }
+
+  /** The server no longer recognises repeated ids, as after a restart that lost its memory of them. */
+  forgetIds(): void {
+    this.#ids = new Map();
+  }
+
   copy(): MemoryCopy {
     return { created: this.#created, records: [...this.#records], ids: new Map(this.#ids) };
   }

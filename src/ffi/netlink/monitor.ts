@@ -28,8 +28,10 @@ import {
   RTM_NEWNEIGH,
   RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_NETCONF,
   RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_NETCONF,
   RTNLGRP_IPV6_ROUTE,
   RTNLGRP_LINK,
   RTNLGRP_NEIGH,
@@ -50,6 +52,9 @@ const ROUTE_GROUPS = [
   RTNLGRP_IPV6_IFADDR,
   RTNLGRP_IPV6_ROUTE,
   RTNLGRP_NEXTHOP,
+  // Forwarding switched on or off.
+  RTNLGRP_IPV4_NETCONF,
+  RTNLGRP_IPV6_NETCONF,
 ];
 
 /** Holds the 15,000 notifications of a whole table being flushed (about 0.8 kB each). */

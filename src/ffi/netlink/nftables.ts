@@ -1,6 +1,6 @@
-// Messages of NETLINK_NETFILTER about nftables, as far as they name a table or the generation of the
-// whole rule set: struct nfgenmsg, then in every kind of message but NFT_MSG_NEWGEN attribute 1 is
-// the table (linux/netfilter/nf_tables.h).
+// Messages of NETLINK_NETFILTER about nftables, as far as they name a table or the generation of
+// the whole rule set: struct nfgenmsg, then in every kind of message but NFT_MSG_NEWGEN attribute 1
+// is the table (linux/netfilter/nf_tables.h).
 
 import { attrs, message, raw, struct, text, u8, u16be } from "../layout.ts";
 import type { Frame } from "./header.ts";

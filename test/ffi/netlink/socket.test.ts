@@ -6,6 +6,7 @@ import {
   NETLINK_ROUTE,
   NLM_F_CREATE,
   RTM_GETLINK,
+  RTM_NEWLINK,
   RTM_NEWNEIGH,
   RTM_NEWROUTE,
 } from "../../../src/ffi/netlink/constants.ts";
@@ -88,13 +89,16 @@ if (requireRoot("netlink sockets")) {
       socket.close();
     });
 
-    test("where an attribute is wrong is told by its offset", () => {
+    test("what is wrong is told in the kernel's words, with the offset of the attribute", () => {
       const { netns, index } = host();
       using _ = netns;
       const socket = netns.enter(() => new NetlinkSocket(NETLINK_ROUTE));
       const [error] = socket.transactNow([neighbour(index, 1, Uint8Array.of(2, 0))]);
-      expect(error?.errno).toBe(22);
-      expect(error?.extack).toBe("Invalid link address");
+      expect([error?.errno, error?.extack]).toEqual([22, "Invalid link address"]);
+      const payload = link.encode({ index }, { IFLA_ADDRESS: undefined, "#4": Uint8Array.of(1) });
+      const [short] = socket.transactNow([{ type: RTM_NEWLINK, flags: 0, payload }]);
+      // nlmsghdr and ifinfomsg are 16 bytes each: the attribute starts right after them.
+      expect([short?.errno, short?.offset]).toEqual([34, 32]);
       socket.close();
     });
   });
