@@ -5,20 +5,27 @@ import type { Cidr } from "./address.ts";
 import { takenBy } from "./fold-lease.ts";
 import { fnv1a64 } from "./hash.ts";
 import { type IndexRange, indicesOf, inPool, type Pool, poolSize, subnetAt } from "./pool.ts";
-import type { FabricState } from "./state.ts";
+import type { FabricState, Node } from "./state.ts";
 
 export type Allocation =
   | { readonly ok: true; readonly subnets: readonly Cidr[] }
   | { readonly ok: false; readonly reason: string };
 
-/** One free subnet per family of the fabric; first what the node had or what is reserved for it. */
-export function allocate(state: Readonly<FabricState>, node: string): Allocation {
+/**
+ * One free subnet per family of the fabric; first what is reserved for the node or what it had, in
+ * this log or (`former`) in one that was lost.
+ */
+export function allocate(
+  state: Readonly<FabricState>,
+  node: string,
+  former: readonly Cidr[] = [],
+): Allocation {
   const { config } = state;
   if (config === null) return { ok: false, reason: "the fabric has no configuration yet" };
   const subnets: Cidr[] = [];
   for (const pool of [config.ipv4, config.ipv6]) {
     if (pool === null) continue;
-    const subnet = pick(state, pool, node);
+    const subnet = pick(state, pool, node, former);
     if (subnet === null) {
       const reason = `pool exhausted: all ${poolSize(pool)} subnets of ${pool.network} are taken`;
       return { ok: false, reason };
@@ -28,9 +35,15 @@ export function allocate(state: Readonly<FabricState>, node: string): Allocation
   return { ok: true, subnets };
 }
 
-function pick(state: Readonly<FabricState>, pool: Pool, name: string): Cidr | null {
+function pick(
+  state: Readonly<FabricState>,
+  pool: Pool,
+  name: string,
+  former: readonly Cidr[],
+): Cidr | null {
   const node = state.nodes.get(name);
-  for (const subnet of [...reservedFor(state, name), ...(node?.previous ?? [])]) {
+  const known = [...(node?.previous ?? []), ...former.filter((cidr) => !isRevoked(node, cidr))];
+  for (const subnet of [...reservedFor(state, name), ...known]) {
     if (inPool(pool, subnet) && takenBy(state, subnet, name) === null) return subnet;
   }
   // Other hosts' last subnets are taken only when nothing else is left: they may come back.
@@ -49,6 +62,10 @@ function pick(state: Readonly<FabricState>, pool: Pool, name: string): Cidr | nu
     }
   }
   return fallback;
+}
+
+function isRevoked(node: Node | undefined, subnet: Cidr): boolean {
+  return node?.revoked.includes(subnet) ?? false;
 }
 
 /** The pool from `start` on and around, without what is reserved for others or foreign peers'. */

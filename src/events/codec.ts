@@ -74,7 +74,7 @@ interface Usual {
 }
 
 /** What `encode` writes before the data; ids of printable characters that need no escape. */
-const HEAD = /^\{"type":"([A-Za-z]{1,32})","v":(\d{1,4}),"id":"([!#-[\]-~]{1,128})","data":/;
+const HEAD = /^\{"type":"([A-Za-z]{1,32})","v":([1-9]\d{0,3}),"id":"([!#-[\]-~]{1,128})","data":/;
 
 /** The parts of a payload of the current version that is written the way `encode` writes. */
 function readUsual(written: string): Usual | null {

@@ -18,7 +18,13 @@ export type Command =
   | { readonly type: "Join"; readonly member: Member }
   | { readonly type: "Update"; readonly member: Member }
   | { readonly type: "Leave"; readonly node: string; readonly reason: string }
-  | { readonly type: "Claim"; readonly node: string; readonly ttlSeconds: number }
+  | {
+      readonly type: "Claim";
+      readonly node: string;
+      readonly ttlSeconds: number;
+      /** Subnets that it would like to have again although this log does not know of them. */
+      readonly former?: readonly Cidr[];
+    }
   | { readonly type: "Renew"; readonly node: string; readonly ttlSeconds: number }
   | { readonly type: "Release"; readonly node: string }
   | { readonly type: "Expire"; readonly node: string; readonly owner: string }
@@ -46,7 +52,7 @@ export function decide(state: Readonly<FabricState>, command: Command): Decision
     case "Leave":
       return leave(state, command.node, command.reason);
     case "Claim":
-      return claim(state, command.node, command.ttlSeconds);
+      return claim(state, command);
     case "Renew":
       return held(state, command.node, (lease) => ({
         type: "LeaseRenewed",
@@ -96,12 +102,15 @@ function leave(state: Readonly<FabricState>, node: string, reason: string): Deci
   return { ok: true, events: [...released, { type: "NodeLeft", data: { node, reason } }] };
 }
 
-function claim(state: Readonly<FabricState>, name: string, ttlSeconds: number): Decision {
+function claim(
+  state: Readonly<FabricState>,
+  { node: name, ttlSeconds, former }: Extract<Command, { type: "Claim" }>,
+): Decision {
   const node = state.nodes.get(name);
   if (!node?.present) return refuse(`${name} has not joined`);
   const lease = state.leases.get(name);
   if (lease !== undefined) return refuse(`${name} holds ${lease.subnets.join(", ")}`);
-  const allocation = allocate(state, name);
+  const allocation = allocate(state, name, former);
   if (!allocation.ok) return refuse(allocation.reason);
   const subnets = [...allocation.subnets];
   return one({

@@ -127,7 +127,7 @@ function readPool(document: Document, family: Family): Pool {
 
 function readNetwork(document: Document, key: string, family: Family): Prefix {
   const value = document[key];
-  if (value === undefined) throw words(key, "missing");
+  if (value === undefined || value === null) throw words(key, "missing");
   const cidr = typeof value === "string" ? parseCidr(value) : null;
   if (cidr === null || prefixOf(cidr).family !== family) {
     const label = family === "ipv4" ? "an IPv4" : "an IPv6";
