@@ -2,9 +2,11 @@
 
 import { hostname } from "node:os";
 import manifest from "../package.json" with { type: "json" };
-import type { Deps } from "./cli/deps.ts";
+import type { Logger } from "./agent/logger.ts";
+import type { AgentSettings, Deps, RunningAgent } from "./cli/deps.ts";
 import { EXIT_FAILED, EXIT_OK, knownFailure } from "./cli/failure.ts";
 import { PipeClosed, standardOutput } from "./cli/output.ts";
+import { hasNetAdmin } from "./cli/privilege.ts";
 import { runProgram } from "./cli/program.ts";
 
 const out = standardOutput();
@@ -22,6 +24,7 @@ const deps: Deps = {
   hostName: hostname(),
   version: manifest.version,
   env: process.env,
+  hasNetAdmin,
   connectLog: async (options) => (await import("./events/log-jetstream.ts")).connectLog(options),
   openKernel: async (netns) => {
     const { NetlinkKernel } = await import("./reconcilers/kernel-netlink.ts");
@@ -30,8 +33,7 @@ const deps: Deps = {
   },
   startNatsServer: async (options) =>
     (await import("./agent/nats-server.ts")).startNatsServer(options),
-  startAgent: async (settings, logger) =>
-    (await import("./main-agent.ts")).composeAgent(deps, settings, logger),
+  startAgent: composeAgent,
   onSignal(stop) {
     const handlers = (["SIGINT", "SIGTERM"] as const).map((name) => {
       const handler = (): void => stop(name);
@@ -43,6 +45,44 @@ const deps: Deps = {
     };
   },
 };
+
+/** Throws HostTaken, LogError or NativeError when an adapter cannot be opened. */
+async function composeAgent(settings: AgentSettings, logger: Logger): Promise<RunningAgent> {
+  const { startAgent } = await import("./agent/agent.ts");
+  const { openFiles } = await import("./agent/files.ts");
+  const { instanceId, lockHost } = await import("./agent/os-host.ts");
+  const { log: logOptions, stateDir, subnetFile, ...options } = settings;
+  const lock = lockHost();
+  const { kernel, close } = await deps.openKernel(null);
+  const connection = await deps.connectLog(logOptions);
+  const agent = await startAgent(
+    {
+      log: connection.log,
+      board: connection.status,
+      kernel,
+      clock: deps.clock,
+      files: openFiles({ stateDir, subnetFile }),
+      logger,
+      newId: () => crypto.randomUUID(),
+    },
+    { ...options, fabric: logOptions.fabric, instance: instanceId(), version: deps.version },
+  );
+  const done = agent.done.then(async (end) => {
+    await connection.close();
+    close();
+    lock.release();
+    return end;
+  });
+  return {
+    status: () => agent.status(),
+    state: () => agent.state(),
+    plan: () => agent.plan(),
+    acceptLog: () => agent.acceptLog(),
+    leave: (reason) => agent.leave(reason),
+    stop: () => agent.stop(),
+    done,
+  };
+}
 
 process.exit(await exitCodeOf(process.argv.slice(2)));
 

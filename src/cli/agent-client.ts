@@ -1,5 +1,6 @@
 // Talking to the agent of this host over its unix socket.
 
+import { accessSync, constants, existsSync } from "node:fs";
 import { EXIT_FAILED, EXIT_UNREACHABLE, Failure } from "./failure.ts";
 
 const TIMEOUT_MS = 5000;
@@ -19,8 +20,7 @@ export async function askAgent<T>(
       signal: AbortSignal.timeout(timeoutMs),
     });
   } catch (error) {
-    const late = error instanceof Error && error.name === "TimeoutError";
-    const reason = late ? "it does not answer" : "is it running?";
+    const reason = reasonFor(error, socket);
     throw new Failure(EXIT_UNREACHABLE, `agent at ${socket} cannot be reached: ${reason}`, {
       cause: error,
     });
@@ -29,4 +29,15 @@ export async function askAgent<T>(
   if (response.ok) return body as T;
   const detail = typeof body === "object" && body !== null && "detail" in body ? body.detail : null;
   throw new Failure(EXIT_FAILED, `agent: ${String(detail ?? response.status)}`);
+}
+
+function reasonFor(error: unknown, socket: string): string {
+  if (error instanceof Error && error.name === "TimeoutError") return "it does not answer";
+  if (!existsSync(socket)) return "is it running?";
+  try {
+    accessSync(socket, constants.W_OK);
+  } catch {
+    return "permission denied"; // Only its owner may talk to it.
+  }
+  return "nobody answers there";
 }

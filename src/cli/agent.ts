@@ -13,6 +13,7 @@ import { EXIT_FAILED, EXIT_UNREACHABLE, Failure, misuse } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
 import { type LogFormat, type LogLevel, openLogger } from "./logging.ts";
 import { socketPath, stateDir, subnetFile } from "./paths.ts";
+import { requireNetAdmin } from "./privilege.ts";
 
 interface AgentFlags extends LogFlags, NodeFlag {
   readonly iface?: string;
@@ -36,6 +37,7 @@ const MARGIN_SECONDS = 3600;
 
 export async function agent(deps: Deps, flags: AgentFlags): Promise<number> {
   const settings = settingsOf(deps, flags);
+  requireNetAdmin(deps);
   const { level, format } = {
     level: flags.logLevel ?? "info",
     format: flags.logFormat ?? "human",
@@ -150,7 +152,10 @@ function leaseTimes(flags: AgentFlags): { ttlSeconds: number; marginSeconds: num
   return { ttlSeconds, marginSeconds };
 }
 
-/** A 24th of the lease as in flannel; of short ones more, so that a renewal may fail and be repeated. */
+/**
+ * A 24th of the lease as in flannel; of short ones more, so that a renewal may fail and be
+ * repeated.
+ */
 export function usualMargin(ttlSeconds: number): number {
   const margin = Math.max(ttlSeconds / 24, Math.min(ttlSeconds / 3, 30));
   return Math.max(1, Math.floor(Math.min(MARGIN_SECONDS, margin)));

@@ -137,7 +137,7 @@ function doing(env: Env): readonly CommandSpec[] {
         socketFlag(env),
         flag(env, "--state-dir <dir>", "default: /var/lib/heddle/<fabric>"),
         flag(env, "--subnet-file <path>", "default: /run/flannel/subnet.env"),
-        flag(env, "--purge", "remove the state directory too"),
+        flag(env, "--purge", "remove the state directory too, with the log if it is embedded here"),
       ],
       examples: ["down", "down --purge"],
       load: async () => (await import("./down.ts")).down,

@@ -24,7 +24,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 const POINT = "<seq|time>";
 
 export function commandsOfLog(env: Env): readonly CommandSpec[] {
-  return [...writing(env), ...reading(env), ...comparing(env)];
+  return [...writing(env), ...leasing(env), ...reading(env), ...comparing(env)];
 }
 
 function writing(env: Env): readonly CommandSpec[] {
@@ -71,6 +71,11 @@ function writing(env: Env): readonly CommandSpec[] {
       examples: ["peer remove lb1"],
       load: async () => (await import("./peer.ts")).peerRemove,
     },
+  ];
+}
+
+function leasing(env: Env): readonly CommandSpec[] {
+  return [
     {
       name: "lease reserve <subnet>",
       summary: "keep a subnet of the pool for one node, or out of use",
@@ -230,8 +235,8 @@ function timeoutFlag(env: Env): Option {
 }
 
 /**
- * With the flag the answer comes from the agent, without it from the log. HEDDLE_SOCKET says where the
- * socket is, not that it is to be asked.
+ * With the flag the answer comes from the agent, without it from the log. HEDDLE_SOCKET says where
+ * the socket is, not that it is to be asked.
  */
 function socketSource(): Option {
   return flag({}, "--socket [path]", "ask the agent instead of the log");

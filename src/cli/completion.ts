@@ -81,6 +81,7 @@ function fileFlags(entries: readonly Entry[]): readonly string[] {
   return [...all].filter((name) => FILES.includes(name) || name.startsWith("--tls-"));
 }
 
+/** Not `path`: that is PATH in zsh. */
 function zshScript(entries: readonly Entry[]): string {
   const cases = entries.map(({ path, children, flags }) => {
     const items = [...children, ...flags].map(
@@ -90,18 +91,18 @@ function zshScript(entries: readonly Entry[]): string {
   });
   return `#compdef heddle
 _heddle() {
-  local path="" word
+  local at="" word
   local -a items
   local commands=" ${commandPaths(entries).join(" ")} "
   for word in "\${(@)words[2,CURRENT-1]}"; do
-    if [[ "$commands" == *" \${path:+\${path// /:}:}$word "* ]]; then
-      path="\${path:+$path }$word"
+    if [[ "$commands" == *" \${at:+\${at// /:}:}$word "* ]]; then
+      at="\${at:+$at }$word"
     fi
   done
   case "\${words[CURRENT-1]}" in
     ${fileFlags(entries).join("|")}) _files; return ;;
   esac
-  case "$path" in
+  case "$at" in
 ${cases.join("\n")}
   esac
   _describe heddle items
@@ -130,7 +131,8 @@ function fishScript(entries: readonly Entry[]): string {
       ),
       ...entry.flags.map(({ name, summary, takesValue }) => {
         const value = takesValue ? (FILES.includes(name) ? " -r -F" : " -x") : " -f";
-        return `complete -c heddle -n ${quote(condition)} -l ${name.slice(2)}${value} -d ${quote(summary)}`;
+        const flag = `-l ${name.slice(2)}${value} -d ${quote(summary)}`;
+        return `complete -c heddle -n ${quote(condition)} ${flag}`;
       }),
     ];
   });
@@ -141,5 +143,6 @@ function fishCondition({ path, children }: Entry): string {
   if (path.length === 0) return "__fish_use_subcommand";
   const seen = path.map((word) => `__fish_seen_subcommand_from ${word}`).join("; and ");
   if (children.length === 0) return seen;
-  return `${seen}; and not __fish_seen_subcommand_from ${children.map(({ name }) => name).join(" ")}`;
+  const deeper = children.map(({ name }) => name).join(" ");
+  return `${seen}; and not __fish_seen_subcommand_from ${deeper}`;
 }

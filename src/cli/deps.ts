@@ -1,5 +1,5 @@
-// What commands may use of the world, built in main.ts and nowhere else. Everything that costs start-up
-// time is behind a function, so that a command pays only for what it touches.
+// What commands may use of the world, built in main.ts and nowhere else. Everything that costs
+// start-up time is behind a function, so that a command pays only for what it touches.
 
 import type { AgentPort } from "../agent/agent-port.ts";
 import type { Logger } from "../agent/logger.ts";
@@ -12,11 +12,16 @@ import type { Output } from "./output.ts";
 export interface Deps {
   readonly out: Output;
   readonly clock: Clock;
-  /** Wall clock, milliseconds since the epoch: for what people type ("2h") and read, never for state. */
+  /**
+   * Wall clock, milliseconds since the epoch: for what people type ("2h") and read, never for
+   * state.
+   */
   wallMs(): number;
   readonly hostName: string;
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether this process may change the network. */
+  hasNetAdmin(): boolean;
   /** Throws LogError. */
   connectLog(options: LogOptions): Promise<LogConnection>;
   /** The kernel of this network namespace, or of the named one. Throws NetlinkError. */

@@ -9,8 +9,8 @@ import type { Deps } from "./deps.ts";
 import { fabricDiff, fabricDiffLines } from "./fabric-diff.ts";
 import { EXIT_FAILED, EXIT_OK, Failure, misuse } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
-import { foldTo } from "./past.ts";
-import { isoTime, type Point } from "./point.ts";
+import { foldOn, foldTo } from "./past.ts";
+import { instantOf, isoTime, type Point } from "./point.ts";
 
 interface DiffFlags extends LogFlags, NodeFlag {
   readonly from: Point;
@@ -45,15 +45,20 @@ async function bothStates(deps: Deps, flags: DiffFlags): Promise<[State, State]>
   const nowMs = deps.wallMs();
   const { from, to } = flags;
   return await withLog(deps, flags, async ({ log }) => {
-    const at = (flag: string, point: Point | undefined): Promise<FabricState> =>
-      foldTo(log, flags.fabric, point === undefined ? null : { flag, point }, nowMs);
-    const before = await at("--from", from);
-    const after = await at("--to", to);
-    if (before.seq > after.seq) {
-      throw misuse(`--from ${from.text}`, `is after --to ${to?.text ?? "the end of the log"}`);
+    const before = await foldTo(log, flags.fabric, { flag: "--from", point: from }, nowMs);
+    if (to !== undefined && isBefore(to, before, nowMs)) {
+      throw misuse(`--from ${from.text}`, `is after --to ${to.text}`);
     }
+    const after = structuredClone(before);
+    const until = to === undefined ? null : { flag: "--to", point: to };
+    await foldOn(log, after, until, nowMs);
     return [before, after];
   });
+}
+
+function isBefore(point: Point, state: State, nowMs: number): boolean {
+  const ms = instantOf(point, nowMs);
+  return point.kind === "seq" ? point.seq < state.seq : ms !== null && ms < state.timeMs;
 }
 
 function endOf(state: State): { seq: number; time: string } {

@@ -13,7 +13,13 @@ import {
 } from "./doctor-check.ts";
 
 export async function filterChecks(findings: Findings): Promise<readonly Check[]> {
-  const ruleset = (await outputOf(["nft", "list", "ruleset"])) ?? "";
+  const ruleset = await outputOf(["nft", "list", "ruleset"]);
+  if (ruleset === null) {
+    const advice = "run doctor as root, with nftables installed";
+    return ["forward-policy", "docker-drop"].map((name) =>
+      warn(name, "the packet filter cannot be read", advice),
+    );
+  }
   const legacy = (await outputOf(["iptables-legacy", "-S"])) ?? "";
   return [forwardPolicy(ruleset, legacy, findings), dockerDrops(ruleset, legacy, findings)];
 }
@@ -33,8 +39,8 @@ export function forwardPolicy(ruleset: string, legacy: string, findings: Finding
   if (/^-P FORWARD DROP$/m.test(legacy) && !open) found.push("iptables-legacy filter");
   if (found.length === 0) return ok(name, "nothing drops forwarded packets by policy");
   const network = networks[0] ?? "NETWORK";
-  const advice = `iptables -I FORWARD -s ${network} -j ACCEPT; iptables -I FORWARD -d ${network} -j ACCEPT`;
-  return warn(name, `forward policy is DROP in ${found.join(", ")}`, advice);
+  const advice = ["-s", "-d"].map((side) => `iptables -I FORWARD ${side} ${network} -j ACCEPT`);
+  return warn(name, `forward policy is DROP in ${found.join(", ")}`, advice.join("; "));
 }
 
 function accepts(body: string, network: string): boolean {

@@ -3,8 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { containsIp } from "../events/address.ts";
 import { type Check, type Findings, fail, ok, outputOf, subnetsOf, warn } from "./doctor-check.ts";
-
-const CAP_NET_ADMIN = 12n;
+import { hasNetAdmin } from "./privilege.ts";
 
 export async function hostChecks(
   findings: Findings,
@@ -24,9 +23,7 @@ export async function hostChecks(
 
 async function privileges(): Promise<Check> {
   const name = "privileges";
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(await textOf("/proc/self/status"))?.[1];
-  const has = ((BigInt(`0x${effective ?? "0"}`) >> CAP_NET_ADMIN) & 1n) === 1n;
-  if (has) return ok(name, "CAP_NET_ADMIN");
+  if (hasNetAdmin()) return ok(name, "CAP_NET_ADMIN");
   return fail(name, "no CAP_NET_ADMIN", "run as root, or give the capability to the service");
 }
 
@@ -38,6 +35,7 @@ async function vxlan(findings: Findings): Promise<Check> {
   if (findings.facts?.devices.some(({ kind }) => kind === "vxlan")) return ok(name, "in use");
   const add = ["ip", "link", "add", "hd-probe", "type", "vxlan", "id", "1", "dstport", "8472"];
   if ((await outputOf(["unshare", "--net", ...add])) !== null) return ok(name, "available");
+  if (process.getuid?.() !== 0) return warn(name, "cannot be tried", "run doctor as root");
   return fail(name, "a vxlan device cannot be made", "modprobe vxlan; or use Backend host-gw");
 }
 
@@ -151,7 +149,10 @@ async function subnetEnv({ plan, status }: Findings, path: string): Promise<Chec
   return warn(name, `${path} is not what the agent writes`, advice);
 }
 
-/** Contents, or "" when it cannot be read: an absent file and an unreadable one are the same here. */
+/**
+ * Contents, or "" when it cannot be read: an absent file and an unreadable one are the same
+ * here.
+ */
 async function textOf(path: string): Promise<string> {
   return await readFile(path, "utf8").catch(() => "");
 }

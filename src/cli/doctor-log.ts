@@ -111,7 +111,8 @@ async function clockSkew(deps: Deps, { status }: LogConnection): Promise<Check> 
 
 function judgeSkew(name: string, nowMs: number, serverMs: number): Check {
   const skewMs = nowMs - serverMs;
-  const found = `this clock is ${formatDuration(Math.abs(skewMs))} ${skewMs < 0 ? "behind" : "ahead of"}`;
+  const side = skewMs < 0 ? "behind" : "ahead of";
+  const found = `this clock is ${formatDuration(Math.abs(skewMs))} ${side}`;
   if (Math.abs(skewMs) <= SKEW_MS) return ok(name, `${found} the log's`);
   const advice = "set the clock (NTP); leases use the log's time and are not affected";
   return warn(name, `${found} the log's (${isoTime(serverMs)})`, advice);

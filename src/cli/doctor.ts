@@ -1,4 +1,5 @@
-// heddle doctor: gathers what can be learnt without changing anything, runs the checks, prints them.
+// heddle doctor: gathers what can be learnt without changing anything, runs the checks, prints
+// them.
 
 import type { AgentStatus } from "../agent/status.ts";
 import type { LogConnection } from "../events/log-jetstream.ts";

@@ -1,9 +1,11 @@
-// heddle down: leaves the fabric, then removes exactly what is ours from this host: devices marked
-// with the fabric's name and what is on them, routes of our protocol that belong to no other fabric's
-// device, our table, subnet.env when it is the one we wrote. Repeating it changes nothing more.
+// heddle down: leaves the fabric, then removes exactly what is ours from this host: devices
+// marked with the fabric's name and what is on them, routes of our protocol that belong to no
+// other fabric's device, our table, subnet.env when it is the one we wrote. Repeating it changes
+// nothing more.
 
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { sleep } from "../events/clock.ts";
 import { decide } from "../events/decide.ts";
 import { describe } from "../reconcilers/describe.ts";
 import { diff } from "../reconcilers/diff.ts";
@@ -17,6 +19,7 @@ import { EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, Failure, knownFailure } from ".
 import type { LogFlags, NodeFlag } from "./flags.ts";
 import { foldTo } from "./past.ts";
 import { socketPath, stateDir, subnetFile } from "./paths.ts";
+import { requireNetAdmin } from "./privilege.ts";
 import { subnetFileIsOurs } from "./subnet-owner.ts";
 import { appendEvent } from "./write.ts";
 
@@ -31,7 +34,7 @@ const STOP_MS = 10_000;
 const LOOK_MS = 50;
 
 export async function down(deps: Deps, flags: DownFlags): Promise<number> {
-  // Opened first: without the privilege nothing at all is to happen.
+  requireNetAdmin(deps);
   const { kernel, close } = await deps.openKernel(null);
   try {
     // Before leaving, while whoever knows best can still be asked.
@@ -53,12 +56,12 @@ export async function down(deps: Deps, flags: DownFlags): Promise<number> {
 /** False when no agent runs here. */
 async function leaveThroughAgent(deps: Deps, flags: DownFlags): Promise<boolean> {
   const socket = socketPath(flags);
+  if (!(await isServed(socket))) return false;
   try {
     await askAgent(socket, "POST", "/v1/leave", STOP_MS);
     deps.out.line("left the fabric");
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.exitCode === EXIT_UNREACHABLE) return false;
     deps.out.note(`heddle: ${error.message}; the lease will expire by itself`);
   }
   await askAgent(socket, "POST", "/v1/stop");
@@ -66,17 +69,22 @@ async function leaveThroughAgent(deps: Deps, flags: DownFlags): Promise<boolean>
   return true;
 }
 
+async function isServed(socket: string): Promise<boolean> {
+  try {
+    await askAgent(socket, "GET", "/healthz");
+    return true;
+  } catch (error) {
+    if (error instanceof Failure && error.exitCode === EXIT_UNREACHABLE) return false;
+    throw error;
+  }
+}
+
 /** An agent that still runs would put right again what is removed here. */
 async function untilGone(deps: Deps, socket: string): Promise<void> {
   const untilMs = deps.clock.nowMs() + STOP_MS;
   while (deps.clock.nowMs() < untilMs) {
-    try {
-      await askAgent(socket, "GET", "/healthz");
-    } catch (error) {
-      if (error instanceof Failure && error.exitCode === EXIT_UNREACHABLE) return;
-      throw error;
-    }
-    await new Promise<void>((resolve) => deps.clock.after(LOOK_MS, resolve));
+    if (!(await isServed(socket))) return;
+    await sleep(deps.clock, LOOK_MS);
   }
   throw new Failure(EXIT_FAILED, "the agent does not stop: end it first");
 }

@@ -1,9 +1,10 @@
 // heddle events: the log as a timeline. It folds from the first record whatever range is asked for,
 // because only the fold can tell which of the records count.
 
+import { sleep } from "../events/clock.ts";
 import { eventTypes } from "../events/event.ts";
 import { type Folded, fold } from "../events/fold.ts";
-import type { EventLog, Recorded } from "../events/log.ts";
+import { type EventLog, LogError, type Recorded } from "../events/log.ts";
 import { type FabricState, initialState } from "../events/state.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
@@ -33,11 +34,8 @@ export async function events(deps: Deps, flags: EventsFlags): Promise<number> {
   await withLog(deps, flags, async ({ log }) => {
     await refuseBeyondHead(log, flags);
     const until = flags.to === undefined ? null : { flag: "--to", point: flags.to };
-    let state = initialState(flags.fabric);
-    for await (const step of steps(log, flags.fabric, until, nowMs)) {
-      state = step.state;
-      show(step.record, step.folded);
-    }
+    const state = initialState(flags.fabric);
+    for await (const { record, folded } of steps(log, state, until, nowMs)) show(record, folded);
     if (flags.follow) await follow(deps, log, state, show);
   });
   return EXIT_OK;
@@ -79,12 +77,26 @@ function showing(deps: Deps, flags: EventsFlags, types: ReadonlySet<string>, now
   };
 }
 
+const RETRY_MS = 500;
+
+/** Goes on where it stands when the server comes back; any other trouble ends it. */
 async function follow(deps: Deps, log: EventLog, state: FabricState, show: Show): Promise<void> {
   const stop = new AbortController();
   const forget = deps.onSignal(() => stop.abort());
+  let connected = true;
   try {
-    for await (const batch of log.read(state.seq + 1, stop.signal)) {
-      for (const record of batch) show(record, fold(state, record));
+    while (!stop.signal.aborted) {
+      try {
+        for await (const batch of log.read(state.seq + 1, stop.signal)) {
+          connected = true;
+          for (const record of batch) show(record, fold(state, record));
+        }
+      } catch (error) {
+        if (!(error instanceof LogError) || error.kind !== "unreachable") throw error;
+        if (connected) deps.out.note(`heddle: log: ${error.message}; trying again`);
+        connected = false;
+        await sleep(deps.clock, RETRY_MS, stop.signal);
+      }
     }
   } finally {
     forget();

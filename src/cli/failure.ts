@@ -21,7 +21,10 @@ export function misuse(at: string, reason: string): Failure {
   return new Failure(EXIT_USAGE, `${at}: ${reason}`);
 }
 
-/** An error that is not a bug as code and line, or null. Matched by name: its class may not be loaded. */
+/**
+ * An error that is not a bug as code and line, or null. Matched by name: its class may not be
+ * loaded.
+ */
 export function knownFailure(error: unknown): { exitCode: number; message: string } | null {
   if (error instanceof Failure) return { exitCode: error.exitCode, message: error.message };
   if (!(error instanceof Error)) return null;

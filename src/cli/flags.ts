@@ -33,7 +33,10 @@ type Check = (value: string, previous: unknown) => unknown;
 export const DEFAULT_NATS = "nats://127.0.0.1:4222";
 export const DEFAULT_FABRIC = "default";
 
-/** A flag whose environment form is `HEDDLE_` and its name; empty, 0 and false there mean "not given". */
+/**
+ * A flag whose environment form is `HEDDLE_` and its name; empty, 0 and false there mean "not
+ * given".
+ */
 export function flag(env: Env, words: string, help: string, check?: Check): Option {
   const option = new Option(words, help);
   const name = `HEDDLE_${(option.long ?? "").slice(2).replaceAll("-", "_").toUpperCase()}`;

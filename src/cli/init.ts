@@ -1,5 +1,5 @@
-// heddle init: makes the streams if absent and appends FabricConfigured. The same configuration again
-// changes nothing.
+// heddle init: makes the streams if absent and appends FabricConfigured. The same configuration
+// again changes nothing.
 
 import { readFile } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";

@@ -1,5 +1,6 @@
-// The program's log: one line per fact on stderr, for people or as JSON. Field names are the same in
-// both and everywhere: ts level msg, then node fabric seq noun key op errno reason ms and the like.
+// The program's log: one line per fact on stderr, for people or as JSON. Field names are the same
+// in both and everywhere: ts level msg, then node fabric seq noun key op errno reason ms and the
+// like.
 
 import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
 import type { Fields, Logger } from "../agent/logger.ts";

@@ -1,6 +1,7 @@
-// Data to stdout, messages to stderr. Whatever is printed may come from strangers (any host may write
-// to the log), so control characters, which could drive a terminal, never pass. Writes are
-// synchronous: the process may exit right after the last one, and nothing may be lost in a buffer.
+// Data to stdout, messages to stderr. Whatever is printed may come from strangers (any host may
+// write to the log), so control characters, which could drive a terminal, never pass. Writes are
+// synchronous: the process may exit right after the last one, and nothing may be lost in a
+// buffer.
 
 import { writeSync } from "node:fs";
 
@@ -32,7 +33,9 @@ export function standardOutput(): Output {
   };
 }
 
-/** Control and format characters (escape sequences, reordering of text), line and paragraph ends. */
+/**
+ * Control and format characters (escape sequences, reordering of text), line and paragraph ends.
+ */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** `text` with control characters written as escapes. */
@@ -50,18 +53,24 @@ function escaped(char: string): string {
   return Array.from({ length: char.length }, (_, i) => `\\u${unit(i)}`).join("");
 }
 
+/** A pipe that somebody else made non-blocking, and a reader that is slow. */
+const SLOW_PAUSE_MS = 5;
+/** Messages are dropped rather than let a reader that has stopped hold up an agent. */
+const MESSAGE_TRIES = 100;
+
 function write(fd: number, text: string): void {
   const bytes = Buffer.from(text);
   let done = 0;
-  while (done < bytes.length) {
+  for (let tries = 1; done < bytes.length; tries++) {
     try {
       done += writeSync(fd, bytes, done);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : null;
+      // Nobody is left to tell it to.
+      if (fd === STDERR && (code === "EPIPE" || tries >= MESSAGE_TRIES)) return;
       if (code === "EPIPE") throw new PipeClosed();
-      // A pipe that somebody else made non-blocking, and a reader that is slow.
       if (code !== "EAGAIN") throw error;
-      Bun.sleepSync(5);
+      Bun.sleepSync(SLOW_PAUSE_MS);
     }
   }
 }

@@ -1,5 +1,5 @@
-// The command tree as commander knows it: help, completions and error lines all come from it. Commands
-// are data (commands-*.ts); their code is loaded when they run.
+// The command tree as commander knows it: help, completions and error lines all come from it.
+// Commands are data (commands-*.ts); their code is loaded when they run.
 
 import { Command, CommanderError, type Option } from "commander";
 import type { CommandSpec } from "./command.ts";
@@ -25,7 +25,7 @@ export async function runProgram(deps: Deps, argv: readonly string[]): Promise<n
   return exitCode;
 }
 
-export function buildProgram(deps: Deps, finish: (exitCode: number) => void): Command {
+function buildProgram(deps: Deps, finish: (exitCode: number) => void): Command {
   const program = new Command("heddle")
     .description("Container networking as a function of one ordered log of events.")
     .version(deps.version, "-V, --version", "print the version")
@@ -48,7 +48,10 @@ export function buildProgram(deps: Deps, finish: (exitCode: number) => void): Co
   return program;
 }
 
-/** The same flags are accepted before the command; environment forms count only once, on the command. */
+/**
+ * The same flags are accepted before the command; environment forms count only once, on the
+ * command.
+ */
 function globalOptions(): Option[] {
   return [
     flag({}, "--nats <url>", `NATS server (default: ${DEFAULT_NATS})`, natsUrl),
@@ -137,6 +140,8 @@ function style(command: Command, deps: Deps): void {
       const line = text
         .trim()
         .replace(/^error: /, "")
+        // A URL may carry a password.
+        .replace(/\/\/[^@/\s]*@/g, "//…@")
         .replace(/\s*\n\s*/g, " ");
       write(`heddle: ${line}`);
     },

@@ -1,7 +1,7 @@
-// heddle replay: rebuilds a host's kernel state, as the log had it at some point, in an empty network
-// namespace. The host's underlay device does not exist there; a veth pair that leads nowhere stands in
-// for it, with its name, MTU and addresses, so that everything of ours comes out exactly as on the
-// host. The agent's own code programs and verifies it.
+// heddle replay: rebuilds a host's kernel state, as the log had it at some point, in an empty
+// network namespace. The host's underlay device does not exist there; a veth pair that leads
+// nowhere stands in for it, with its name, MTU and addresses, so that everything of ours comes
+// out exactly as on the host. The agent's own code programs and verifies it.
 
 import { existsSync } from "node:fs";
 import { contains, hostPrefix, type Ip, networkAddress, prefixOf } from "../events/address.ts";
@@ -17,6 +17,7 @@ import { EXIT_FAILED, EXIT_OK, Failure, misuse } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
 import { noteProblems, planFor, stateAt } from "./plan.ts";
 import type { Point } from "./point.ts";
+import { requireNetAdmin } from "./privilege.ts";
 
 interface ReplayFlags extends LogFlags, NodeFlag {
   readonly at?: Point;
@@ -28,6 +29,7 @@ const FAR_END = "hd-far-end";
 
 export async function replay(deps: Deps, flags: ReplayFlags): Promise<number> {
   const path = namespacePath(flags.netns);
+  requireNetAdmin(deps);
   const node = flags.node ?? deps.hostName;
   const state = await stateAt(deps, flags, flags.at);
   const plan = planFor(state, node);

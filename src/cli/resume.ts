@@ -1,4 +1,5 @@
-// heddle resume: a person has looked at why the agent froze and takes the log as it is for the truth.
+// heddle resume: a person has looked at why the agent froze and takes the log as it is for the
+// truth.
 
 import { askAgent } from "./agent-client.ts";
 import type { Deps } from "./deps.ts";

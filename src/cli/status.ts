@@ -2,6 +2,7 @@
 // that is what the reader came for.
 
 import type { AgentStatus } from "../agent/status.ts";
+import { sleep } from "../events/clock.ts";
 import { askAgent } from "./agent-client.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, Failure } from "./failure.ts";
@@ -45,7 +46,7 @@ async function lookUntil(deps: Deps, socket: string, ms: number): Promise<AgentS
       const away = error instanceof Failure && error.exitCode === EXIT_UNREACHABLE;
       if (last || !away) throw error;
     }
-    await new Promise<void>((resolve) => deps.clock.after(LOOK_MS, resolve));
+    await sleep(deps.clock, LOOK_MS);
   }
 }
 

@@ -1,7 +1,8 @@
-// heddle wait: until every live host has applied a sequence. Hosts show their progress on the status
-// board; one that has been silent for a while is not waited for.
+// heddle wait: until every live host has applied a sequence. Hosts show their progress on the
+// status board; one that has been silent for a while is not waited for.
 
 import type { AgentStatus } from "../agent/status.ts";
+import { sleep } from "../events/clock.ts";
 import type { HostStatus, StatusBoard } from "../events/status-board.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
@@ -103,7 +104,7 @@ async function settled(
       return EXIT_OK;
     }
     if (nowMs >= untilMs) throw late(flags, timeoutMs, live.length, behind);
-    await new Promise<void>((resolve) => deps.clock.after(LOOK_MS, resolve));
+    await sleep(deps.clock, LOOK_MS);
   }
 }
 

@@ -1,12 +1,11 @@
-// Changing the log by hand: decide on the state at its head, try the events on the fold's own rules,
-// append, then read back what the fold says of them at their place. Bad input is refused before
-// anything is stored; a race lost in between is reported, never hidden.
+// Changing the log by hand: decide on the state at its head, append, then read back what the fold
+// says of it at its place. What cannot be accepted is refused before anything is stored; a race
+// lost in between is reported, never hidden.
 
 import { randomUUID } from "node:crypto";
 import { encode } from "../events/codec.ts";
 import { type Command, decide } from "../events/decide.ts";
 import type { Draft } from "../events/event.ts";
-import { fold } from "../events/fold.ts";
 import type { EventLog } from "../events/log.ts";
 import type { FabricState } from "../events/state.ts";
 import { subjectOf } from "../events/subject.ts";
@@ -14,19 +13,21 @@ import { EXIT_FAILED, EXIT_USAGE, Failure } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { steps } from "./past.ts";
 
-/** Sequence of the last event. Throws Failure when refused (2) or void at its place (1). */
+/**
+ * Sequence of the last event; `state` is taken on to there. Throws Failure when refused (2) or
+ * void at its place (1).
+ */
 export async function writeCommand(
   log: EventLog,
-  state: Readonly<FabricState>,
+  state: FabricState,
   command: Command,
   at: string,
 ): Promise<number> {
   const decision = decide(state, command);
   if (!decision.ok) throw new Failure(EXIT_USAGE, `${at}: ${decision.reason}`);
-  refuseVoid(state, decision.events, at);
   const seqs: number[] = [];
   for (const draft of decision.events) seqs.push(await appendEvent(log, state.fabric, draft));
-  await confirm(log, state.fabric, seqs, at);
+  await confirm(log, state, seqs, at);
   return seqs.at(-1) ?? state.seq;
 }
 
@@ -51,29 +52,16 @@ export async function appendEvent(log: EventLog, fabric: string, draft: Draft): 
   return appended.seq;
 }
 
-function refuseVoid(state: Readonly<FabricState>, drafts: readonly Draft[], at: string): void {
-  const trial = structuredClone(state) as FabricState;
-  for (const draft of drafts) {
-    const { verdict } = fold(trial, {
-      seq: trial.seq + 1,
-      timeMs: trial.timeMs,
-      subject: subjectOf(trial.fabric, draft),
-      payload: encode(draft, "trial"),
-    });
-    if (verdict.kind !== "accepted") throw new Failure(EXIT_USAGE, `${at}: ${verdict.reason}`);
-  }
-}
-
 async function confirm(
   log: EventLog,
-  fabric: string,
+  state: FabricState,
   seqs: readonly number[],
   at: string,
 ): Promise<void> {
   const seq = seqs.at(-1);
   if (seq === undefined) return;
   const until = { flag: at, point: { kind: "seq", text: String(seq), seq } } as const;
-  for await (const { record, folded } of steps(log, fabric, until, 0)) {
+  for await (const { record, folded } of steps(log, state, until, 0)) {
     if (!seqs.includes(record.seq) || folded.verdict.kind === "accepted") continue;
     const reason = `overtaken at sequence ${record.seq}: ${folded.verdict.reason}`;
     throw new Failure(EXIT_FAILED, `${at}: ${reason}`);

@@ -1,7 +1,7 @@
 // Serves an agent's HTTP surface on a unix socket that only its owner can open.
 //
-// Invariant: a socket on which somebody answers is never taken over; one that nobody serves is what a
-// killed process left behind, and is replaced.
+// Invariant: a socket on which somebody answers is never taken over; one that nobody serves is
+// what a killed process left behind, and is replaced.
 
 import { chmodSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";

@@ -1,5 +1,5 @@
-// What surfaces show of the folded log, as plain JSON documents with stable names: the socket of the
-// agent serves them and the command line prints them, so both say the same.
+// What surfaces show of the folded log, as plain JSON documents with stable names: the socket of
+// the agent serves them and the command line prints them, so both say the same.
 
 import type { Cidr, Ip, Mac } from "../events/address.ts";
 import { type StateDocument, stateDocument } from "../events/snapshot.ts";

@@ -1,5 +1,5 @@
-// Every kind of bad input: one line on stderr that names what is at fault and what was expected, the
-// right exit code, nothing on stdout, nothing stored.
+// Every kind of bad input: one line on stderr that names what is at fault and what was expected,
+// the right exit code, nothing on stdout, nothing stored.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -34,6 +34,8 @@ const cases: readonly [string, number, RegExp][] = [
   ["frobnicate", 2, /unknown command "frobnicate"/],
   ["events --frm 3", 2, /unknown option '--frm' \(Did you mean --from\?\)/],
   ["nodes extra", 2, /too many arguments/],
+  ["peer frobnicate x", 2, /unknown command 'frobnicate'/],
+  ["completion bash zsh", 2, /too many arguments/],
   ["events --from", 2, /--from <seq\|time>' argument missing/],
   ["events --from soon", 2, /--from .*'soon' is invalid.*a sequence \(42\), a time/],
   ["events --from 0", 2, /--from .*'0' is invalid/],
@@ -50,7 +52,10 @@ const cases: readonly [string, number, RegExp][] = [
   ["state --fabric absent", 3, /fabric absent has no log .*heddle init/],
   ["state --nats http://x", 2, /--nats .*is invalid.*nats:\/\/HOST:PORT/],
   ["state --nats nats://127.0.0.1:1", 3, /nats:\/\/127\.0\.0\.1:1: connection refused/],
-  ["state --creds /nowhere", 3, /cannot read the creds file/],
+  ["state --creds /nowhere", 2, /--creds \/nowhere: cannot be read \(ENOENT\)/],
+  ["state --tls-ca DIR", 3, /log: /],
+  ["state --tls-cert /nowhere", 2, /--tls-cert \/nowhere: cannot be read \(ENOENT\)/],
+  ["state --nats http://me:secret@x", 2, /argument 'http:\/\/…@x' is invalid/],
   ["plan --node h9", 1, /node h9 is not in the fabric at sequence 11/],
   ["plan --node h2 --at 3", 1, /node h2 is not in the fabric at sequence 3/],
   ["plan --node -x-", 2, /--node .*is invalid.*expected a node name/],
@@ -135,7 +140,7 @@ test("bad input gets one line and the right exit code, and changes nothing", asy
   const connection = await nats.connect("bad");
   expect((await connection.log.info()).lastSeq).toBe(SAMPLE_HEAD);
   const other = await nats.connect("cluster");
-  expect(other.log.info()).rejects.toThrow();
+  await expect(other.log.info()).rejects.toThrow();
 }, 60_000);
 
 test("an environment form is checked like its flag and named in the line", async () => {
@@ -161,4 +166,28 @@ test("an empty environment variable is no value", async () => {
   const env = { HEDDLE_NATS: nats.url, HEDDLE_FABRIC: "bad", HEDDLE_AT: "", HEDDLE_JSON: "" };
   const ran = await heddle(["state"], { env });
   expect(ran).toMatchObject({ code: 0, err: "" });
+});
+
+const asRoot = test.if(process.getuid?.() === 0);
+
+asRoot("commands that change the network say in one line that they may not", async () => {
+  const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  const main = new URL("../../src/main.ts", import.meta.url).pathname;
+  const where = ["--nats", nats.url, "--fabric", "bad", "--socket", join(dir, "s")];
+  for (const command of ["agent", "down"]) {
+    const child = Bun.spawn([...nobody, process.execPath, main, command, ...where], {
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [out, err] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]);
+    expect({ command, code: await child.exited, out, err }).toEqual({
+      command,
+      code: 1,
+      out: "",
+      err: "heddle: no privilege to change the network: run as root or with CAP_NET_ADMIN\n",
+    });
+  }
 });

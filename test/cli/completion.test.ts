@@ -10,7 +10,9 @@ async function offered(script: string, words: readonly string[]): Promise<readon
   const dir = await mkdtemp(join(tmpdir(), "heddle-completion-"));
   try {
     await writeFile(join(dir, "heddle.bash"), script);
-    const driver = `. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _heddle; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const driver =
+      '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _heddle; ' +
+      `printf '%s\\n' "\${COMPREPLY[@]}"`;
     const child = Bun.spawn(["bash", "-c", driver, join(dir, "heddle.bash"), ...words]);
     const text = await new Response(child.stdout).text();
     expect(await child.exited).toBe(0);

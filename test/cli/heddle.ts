@@ -1,4 +1,5 @@
-// Runs the program as a user does, in a process of its own, with no HEDDLE_ variable of the caller's.
+// Runs the program as a user does, in a process of its own, with no HEDDLE_ variable of the
+// caller's.
 
 import { fileURLToPath } from "node:url";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
@@ -50,10 +51,9 @@ export async function store(connection: LogConnection, story: History): Promise<
 
 /** Stamps of a real server, made equal for comparison. */
 export function timeless(text: string): string {
-  return text.replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>");
+  return text.replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<t>");
 }
 
-/** The table of one fabric that most tests of output look at. */
 export function lines(text: string): readonly string[] {
   return text.split("\n").slice(0, -1);
 }

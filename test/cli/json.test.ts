@@ -45,7 +45,7 @@ const unreadable = z.strictObject({
   raw: z.strictObject({ encoding: z.enum(["text", "base64"]), value: z.string(), bytes: z.int() }),
 });
 
-test("events --json is one object per line, with the raw payload of what cannot be read", async () => {
+test("events --json is one object per line, with the raw payload where needed", async () => {
   const events = await json("events", "--json");
   expect(events.length).toBe(SAMPLE_HEAD);
   for (const event of events) z.union([readable, unreadable]).parse(event);

@@ -29,17 +29,17 @@ test("events tells each record with its verdict and prints no control character"
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose.
   expect(raw.out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
   expect(await shown("events")).toBe(`
-     1  <time>  FabricConfigured  admin       10.5.0.0/16 by /24 vxlan
-     2  <time>  NodeJoined        h1          vxlan at 198.18.0.1 eth0 mtu 1500
-     3  <time>  LeaseClaimed      h1          10.5.3.0/24 epoch 1 for 86400 s
-     4  <time>  NodeJoined        h2          vxlan at 198.18.0.2 eth0 mtu 1500
-     5  <time>  LeaseClaimed      h2          10.5.7.0/24 epoch 1 for 86400 s
-     6  <time>  LeaseClaimed      h1          10.5.7.0/24 epoch 2 for 60 s [void: h1 holds 10.5.3.0/24]
-     7  <time>  PeerAdded         admin       lb1 10.9.0.0/24 at 198.18.9.9 02:00:00:00:00:09
-     8  <time>  LeaseReserved     admin       10.5.50.0/24 for h5 "rack 5"
-     9  <time>  NodeLeft          h2          asked to
-    10  <time>  ?                 h3          9 bytes [quarantined: payload is not JSON]
-    11  <time>  ?                 h3          3 bytes [quarantined: payload is not JSON]
+     1  <t>  FabricConfigured  admin       10.5.0.0/16 by /24 vxlan
+     2  <t>  NodeJoined        h1          vxlan at 198.18.0.1 eth0 mtu 1500
+     3  <t>  LeaseClaimed      h1          10.5.3.0/24 epoch 1 for 86400 s
+     4  <t>  NodeJoined        h2          vxlan at 198.18.0.2 eth0 mtu 1500
+     5  <t>  LeaseClaimed      h2          10.5.7.0/24 epoch 1 for 86400 s
+     6  <t>  LeaseClaimed      h1          10.5.7.0/24 epoch 2 for 60 s [void: h1 holds 10.5.3.0/24]
+     7  <t>  PeerAdded         admin       lb1 10.9.0.0/24 at 198.18.9.9 02:00:00:00:00:09
+     8  <t>  LeaseReserved     admin       10.5.50.0/24 for h5 "rack 5"
+     9  <t>  NodeLeft          h2          asked to
+    10  <t>  ?                 h3          9 bytes [quarantined: payload is not JSON]
+    11  <t>  ?                 h3          3 bytes [quarantined: payload is not UTF-8]
 `);
 });
 
@@ -52,15 +52,15 @@ test("events shows the range and the types that were asked for", async () => {
 test("nodes shows who is present, with subnets and underlay", async () => {
   expect(await shown("nodes")).toBe(`
 NODE  STATE    SUBNETS      PUBLIC IP   BACKEND  UNDERLAY  MTU   HEARD                 VERSION
-h1    present  10.5.3.0/24  198.18.0.1  vxlan    eth0      1500  <time>  test
-h2    left     -            198.18.0.2  vxlan    eth0      1500  <time>  test
+h1    present  10.5.3.0/24  198.18.0.1  vxlan    eth0      1500  <t>  test
+h2    left     -            198.18.0.2  vxlan    eth0      1500  <t>  test
 `);
 });
 
 test("leases shows leases and unused reservations", async () => {
   expect((await shown("leases")).replaceAll(/ {2,}/g, "  ")).toBe(`
 SUBNETS  STATE  NODE  EPOCH  CLAIMED  RENEWED  EXPIRES  NOTE
-10.5.3.0/24  leased  h1  1  <time>  <time>  <time>
+10.5.3.0/24  leased  h1  1  <t>  <t>  <t>
 10.5.50.0/24  reserved  h5  -  -  -  -  rack 5
 `);
 });
@@ -76,7 +76,7 @@ test("state is the fold up to the point that was asked for", async () => {
   expect(await shown("state", "--at", "5")).toBe(`
 fabric       gold
 sequence     5
-time         <time>
+time         <t>
 config       10.5.0.0/16 by /24 vxlan (sequence 1)
 quarantined  0
 
@@ -99,7 +99,7 @@ reservation + 10.5.50.0/24
 `);
 });
 
-test("diff of one host is the commands that take its kernel from one point to the other", async () => {
+test("diff of one host is what takes its kernel from one point to the other", async () => {
   const commands = lines(await shown("diff", "--from", "7", "--node", "h1"));
   expect(commands.slice(1).sort()).toEqual([
     `bridge fdb del ${H2_MAC} dev heddle.1 dst 198.18.0.2 self`,
@@ -122,7 +122,8 @@ test("plan prints commands for any host at any point", async () => {
 test("a reader that goes away ends the command quietly", async () => {
   const connection = await nats.connect("pipe");
   await connection.createStream(1);
-  const script = `"$0" "$1" events --nats "$2" --fabric pipe --follow | head -1; echo "\${PIPESTATUS[0]}"`;
+  const events = '"$0" "$1" events --nats "$2" --fabric pipe --follow';
+  const script = `${events} | head -1; echo "\${PIPESTATUS[0]}"`;
   const main = new URL("../../src/main.ts", import.meta.url).pathname;
   const child = Bun.spawn(["bash", "-c", script, process.execPath, main, nats.url], {
     stdout: "pipe",

@@ -34,7 +34,7 @@ test("a refused configuration leaves no stream behind", async () => {
   expect(ran.code).toBe(2);
   expect(ran.err).toStartWith("heddle: standard input: Network: ");
   const connection = await nats.connect("never");
-  expect(connection.log.info()).rejects.toMatchObject({ kind: "missing" });
+  await expect(connection.log.info()).rejects.toMatchObject({ kind: "missing" });
 });
 
 test("peers and leases by hand become events, and repeating a peer changes nothing", async () => {
