@@ -2,7 +2,6 @@
 // and in plain sight what the log makes possible. Ends with a table and exit code 0, or with the
 // check that failed and exit code 1. Removes everything it made unless it is told to keep it.
 
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import {
@@ -10,6 +9,7 @@ import {
   type Container,
   createFabric,
   type DevFabric,
+  devDir,
   removeFabric,
   removeStaleFabrics,
 } from "../src/cli/dev-fabric.ts";
@@ -35,7 +35,7 @@ const { values } = parseArgs({
 
 const HOSTS = 3;
 const prefix = `hd${process.pid}`;
-const dir = join(tmpdir(), prefix);
+const dir = devDir(prefix);
 const root = new URL("..", import.meta.url).pathname;
 
 async function main(): Promise<number> {
@@ -51,7 +51,7 @@ async function main(): Promise<number> {
   const start = performance.now();
   title(`${HOSTS} hosts, a wire between them and a nats-server, all in network namespaces`);
   const program = [join(root, "bin", "heddle")];
-  const fabric = await createFabric({ prefix, hosts: HOSTS, dir, program });
+  const fabric = await createFabric({ prefix, hosts: HOSTS, dir });
   const stage: Stage = { fabric, program, agents: new Map(), results: [] };
   say(`nats-server ${fabric.server.version} at ${fabric.nats}, store in ${dir}`);
   let code = 0;

@@ -1,4 +1,4 @@
-// What a test run may leave behind and must not: network namespaces named hd-* and processes. Our
+// What a test run may leave behind and must not: network namespaces named hd… and processes. Our
 // processes are known by a variable in their environment, which every child inherits, so another
 // run on the same machine is never mistaken for this one.
 
@@ -7,10 +7,12 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 export const RUN_VARIABLE = "HEDDLE_TEST_RUN";
 
 const NETNS_DIR = "/run/netns";
+/** Namespaces of tests and of whole fabrics; both names hold the pid of their maker. */
+const MADE_BY = /^hd-?(\d+)/;
 
 export function namespaces(): Set<string> {
   if (!existsSync(NETNS_DIR)) return new Set();
-  return new Set(readdirSync(NETNS_DIR).filter((name) => name.startsWith("hd-")));
+  return new Set(readdirSync(NETNS_DIR).filter((name) => MADE_BY.test(name)));
 }
 
 interface Process {
@@ -51,7 +53,7 @@ export function endProcesses(run: string): void {
 /** New since `before`, and not of a run that is still going on: the name holds its maker's pid. */
 function strayNamespaces(before: ReadonlySet<string>): string[] {
   return [...namespaces()].filter((name) => {
-    const pid = /^hd-(\d+)/.exec(name)?.[1];
+    const pid = MADE_BY.exec(name)?.[1];
     return !before.has(name) && !(pid !== undefined && existsSync(`/proc/${pid}`));
   });
 }

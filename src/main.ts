@@ -23,6 +23,10 @@ const deps: Deps = {
   wallMs: () => Date.now(),
   hostName: hostname(),
   version: manifest.version,
+  // A single-file binary is itself the program; its modules have paths of their own.
+  program: Bun.main.startsWith("/$bunfs/")
+    ? process.execPath
+    : Bun.main.replace(/src\/main\.ts$/, "bin/heddle"),
   env: process.env,
   hasNetAdmin,
   connectLog: async (options) => (await import("./events/log-jetstream.ts")).connectLog(options),

@@ -2,6 +2,7 @@
 // the plan, and the keeper says in the log what the host has to say. This file connects them and
 // decides one thing itself: when the loop may act at all, and when it may remove (the prune gate).
 
+import type { Cidr } from "../events/address.ts";
 import { type Clock, sleep } from "../events/clock.ts";
 import { decide } from "../events/decide.ts";
 import type { EventLog } from "../events/log.ts";
@@ -18,6 +19,9 @@ import { createHostWatch, type HostWatch } from "./host-watch.ts";
 import { createKeep, type Keep } from "./keep.ts";
 import type { Logger } from "./logger.ts";
 import type { Identity } from "./member.ts";
+import { watchStart } from "./offline-start.ts";
+import { createProblemLog, type ProblemLog } from "./problem-log.ts";
+import { OFFLINE_START_MS, problemsOf } from "./problems.ts";
 import { createReporter, type Reporter } from "./reporter.ts";
 import { createSnapshotKeeper, loadSnapshot, type SnapshotKeeper } from "./snapshot-keeper.ts";
 import { createSpeaker, type Speaker } from "./speaker.ts";
@@ -54,12 +58,6 @@ export interface Agent extends AgentPort {
   readonly done: Promise<AgentEnd>;
 }
 
-/** A log that does not answer for this long at start is answered for by the snapshot. */
-const OFFLINE_START_MS = 1500;
-/** Without a snapshot there is nothing to do without the log; a supervisor tries again. */
-const GIVE_UP_MS = 10_000;
-/** A shorter loss of the log is not worth a word. */
-const LOST_LOG_MS = 5000;
 const REPORT_MS = 1000;
 
 export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
@@ -86,6 +84,7 @@ class HostAgent implements Agent {
   private readonly host: HostWatch;
   private readonly loop: Loop;
   private readonly reporter: Reporter;
+  private readonly problemLog: ProblemLog;
   private readonly heartbeat: Heartbeat;
   private readonly snapshots: SnapshotKeeper;
   private readonly subnetFile: SubnetFile;
@@ -96,6 +95,8 @@ class HostAgent implements Agent {
   private wasReady = false;
   private stopping = false;
   private lastDamage: string | null = null;
+  /** Subnets held when an operator gave up the log that knew of them. */
+  private former: readonly Cidr[] = [];
   /** Clock time since which the log has not answered; null while it does. */
   private lostSinceMs: number | null = null;
   private keepProblem: string | null = null;
@@ -152,6 +153,7 @@ class HostAgent implements Agent {
       onRound: (round) => this.onRound(round),
     });
     this.reporter = createReporter(node);
+    this.problemLog = createProblemLog(logger);
     this.heartbeat = createHeartbeat({
       board,
       clock,
@@ -212,6 +214,9 @@ class HostAgent implements Agent {
   acceptLog(): boolean {
     if (this.tail.view().damage === null) return false;
     this.deps.logger.warn("log accepted by operator");
+    const { leases, nodes } = this.tail.state();
+    const { node } = this.options;
+    this.former = leases.get(node)?.subnets ?? nodes.get(node)?.previous ?? this.former;
     this.planned = null;
     this.lastRound = null;
     this.appliedSeq = 0;
@@ -239,7 +244,7 @@ class HostAgent implements Agent {
     const { node, instance, ttlSeconds, marginSeconds } = this.options;
     const { config } = this.tail.state();
     const member = config === null ? { reason: "no configuration" } : this.host.member(config);
-    return { node, instance, member, ttlSeconds, marginSeconds };
+    return { node, instance, member, former: this.former, ttlSeconds, marginSeconds };
   }
 
   /** The node of our name in the log is this very instance. */
@@ -291,7 +296,7 @@ class HostAgent implements Agent {
   private onRound(round: Round): void {
     this.lastRound = round;
     const { seq: planSeq, ops, clean, tookMs } = round;
-    this.deps.logger.debug("round", { seq: planSeq, ops, clean, ms: tookMs });
+    this.deps.logger.debug("round", { seq: planSeq, ops, clean, ms: Math.round(tookMs) });
     for (const item of round.drift) {
       const { noun, problem, found, wanted } = item;
       this.deps.logger.warn("drift healed", { noun, problem, found, wanted });
@@ -301,7 +306,8 @@ class HostAgent implements Agent {
     if (!this.wasReady && isReady(this.parts())) {
       this.wasReady = true;
       const { seq } = this.tail.view();
-      this.deps.logger.info("ready", { seq, ms: this.deps.clock.nowMs() - this.startedMs });
+      const ms = Math.round(this.deps.clock.nowMs() - this.startedMs);
+      this.deps.logger.info("ready", { seq, ms });
     }
     this.heartbeat.wake();
   }
@@ -316,30 +322,15 @@ class HostAgent implements Agent {
   }
 
   private problems(): readonly string[] {
-    const found: string[] = [];
-    const view = this.tail.view();
-    const { clock } = this.deps;
-    if (view.damage !== null) found.push(`frozen: ${view.damage}`);
-    const lostMs = this.lostSinceMs === null ? 0 : clock.nowMs() - this.lostSinceMs;
-    const slowStart = !view.caughtUp && lostMs >= OFFLINE_START_MS;
-    if (view.trouble !== null && (slowStart || lostMs >= LOST_LOG_MS)) {
-      found.push(`log: ${view.trouble.message}`);
-    }
-    if (this.keepProblem !== null) found.push(this.keepProblem);
-    if (this.fileProblem !== null) found.push(this.fileProblem);
-    const plan = this.plan();
-    if (plan !== null) {
-      found.push(...plan.problems);
-      for (const { node, error } of plan.peers) {
-        if (error !== null) found.push(`peer ${node}: ${error}`);
-      }
-    }
-    const round = this.lastRound;
-    if (round?.error != null) found.push(`kernel: ${round.error}`);
-    for (const [who, why] of round?.failures ?? []) {
-      found.push(who === "host" ? why : `peer ${who}: ${why}`);
-    }
-    return found;
+    const { lostSinceMs } = this;
+    return problemsOf({
+      tail: this.tail.view(),
+      lostMs: lostSinceMs === null ? 0 : this.deps.clock.nowMs() - lostSinceMs,
+      plan: this.plan(),
+      round: this.lastRound,
+      keep: this.keepProblem,
+      file: this.fileProblem,
+    });
   }
 
   private parts(): Parts {
@@ -364,7 +355,11 @@ class HostAgent implements Agent {
     while (!signal.aborted) {
       await sleep(this.deps.clock, REPORT_MS, signal);
       const { caughtUp, connected, damage } = this.tail.view();
-      if (this.wasReady) this.reporter.problems(this.problems());
+      const problems = this.problems();
+      if (this.wasReady) this.reporter.problems(problems);
+      // Damage, and a start without the log, are logged where they are found.
+      const met = connected || caughtUp;
+      if (met && damage === null && !this.stopping) this.problemLog.note(problems);
       const draft = this.reporter.next();
       if (signal.aborted || draft === null || this.stopping) continue;
       // A log that is not trusted is not written to either.
@@ -374,22 +369,17 @@ class HostAgent implements Agent {
     }
   }
 
-  /** The two ways a start without a log can go: on with the snapshot, or not at all. */
-  private async watchStart(signal: AbortSignal): Promise<void> {
+  private watchStart(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.deps;
-    await sleep(clock, OFFLINE_START_MS, signal);
-    if (this.tail.view().connected || signal.aborted) return;
-    if (this.hasSnapshot) {
-      const { seq } = this.tail.view();
-      logger.warn("log unreachable, starting from the snapshot", { seq });
-      this.loop.wake();
-      return;
-    }
-    await sleep(clock, GIVE_UP_MS - OFFLINE_START_MS, signal);
-    const { connected, trouble } = this.tail.view();
-    if (connected || signal.aborted) return;
-    const reason = trouble?.message ?? "the log does not answer";
-    await this.end({ code: 3, reason: `${reason}; there is no snapshot to start from` });
+    const start = {
+      clock,
+      logger,
+      hasSnapshot: this.hasSnapshot,
+      view: () => this.tail.view(),
+      onSnapshot: () => this.loop.wake(),
+      onGiveUp: (reason: string) => this.end({ code: 3, reason }),
+    };
+    return watchStart(start, signal);
   }
 
   private async end(end: AgentEnd): Promise<void> {

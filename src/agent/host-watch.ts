@@ -28,6 +28,8 @@ export interface HostWatch {
 /** Notifications come in bursts; one look serves a burst. */
 const SETTLE_MS = 20;
 const RETRY_MS = 1000;
+/** The safety net below the kernel's notifications, which may be lost. */
+const PERIOD_MS = 15_000;
 
 export function createHostWatch(deps: HostWatchDeps): HostWatch {
   const { kernel, clock, identity, underlay } = deps;
@@ -61,7 +63,7 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
         while (!signal.aborted) {
           const known = await look();
           deps.onChange();
-          await waker.wait(known ? null : RETRY_MS, signal);
+          await waker.wait(known ? PERIOD_MS : RETRY_MS, signal);
           await sleep(clock, SETTLE_MS, signal);
         }
       } finally {

@@ -83,9 +83,10 @@ export function createKeep(deps: KeepDeps): Keep {
     const known = tail.state().nodes.get(node);
     if (!known?.present || known.instance === instance) return null;
     deps.onProblem(`waiting to see whether instance ${known.instance} of ${node} is alive`);
-    const quietMs = NAME_GUARD_MS - (tail.logNowMs() - known.heardMs);
     const alive = await aliveElsewhere({ board: deps.board, clock, node, instance, signal });
     if (alive !== null) return alive;
+    // Never longer than that: a log accepted meanwhile has another time, or none yet.
+    const quietMs = Math.min(NAME_GUARD_MS - (tail.logNowMs() - known.heardMs), NAME_GUARD_MS);
     if (quietMs > 0) await sleep(clock, quietMs, signal);
     return null;
   }

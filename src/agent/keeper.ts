@@ -2,6 +2,7 @@
 // expiry of others' leases. Pure and level-triggered like the reconciler: it looks at where things
 // stand, so a lost answer, a lost race, a revocation and a restart are all the same case.
 
+import type { Cidr } from "../events/address.ts";
 import { type Command, decide } from "../events/decide.ts";
 import type { Member } from "../events/event.ts";
 import { fnv1a64 } from "../events/hash.ts";
@@ -17,6 +18,8 @@ export interface Self {
   readonly joined: boolean;
   /** How long the log has been followed without a break. */
   readonly followedForMs: number;
+  /** Subnets it held under a log that was given up: asked for again where they are free. */
+  readonly former: readonly Cidr[];
   readonly ttlSeconds: number;
   /** How long before the end of its lease a node renews it. */
   readonly marginSeconds: number;
@@ -45,7 +48,8 @@ export function nextStep(state: Readonly<FabricState>, self: Self, logNowMs: num
   const lease = mine ? state.leases.get(self.node) : undefined;
   if (membership !== null && (membership.kind !== "wait" || lease === undefined)) return membership;
   if (lease === undefined) {
-    return attempt(state, { type: "Claim", node: self.node, ttlSeconds: self.ttlSeconds });
+    const { node, ttlSeconds, former } = self;
+    return attempt(state, { type: "Claim", node, ttlSeconds, former });
   }
   const keep = stepToKeep(state, self, lease, logNowMs);
   // Whoever cannot say how to reach it now must not lose its subnet over that.

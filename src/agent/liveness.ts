@@ -23,34 +23,36 @@ export interface LivenessQuestion {
 
 const entry = z.object({ instance: z.string(), state: z.string() });
 
-/** Who else is alive under this name, in words, or null when nobody shows up for GONE_MS. */
+/**
+ * Who else is alive under this name, in words, or null when nobody shows up for GONE_MS. No entry is
+ * no sign either: an agent that has just joined has yet to show itself.
+ */
 export async function aliveElsewhere(question: LivenessQuestion): Promise<string | null> {
   const { clock, signal, node } = question;
   const first = await look(question);
-  if (first === null) return null;
   const untilMs = clock.nowMs() + GONE_MS;
-  while (clock.nowMs() < untilMs && !signal.aborted) {
+  let now = first;
+  while (now !== "stopping" && clock.nowMs() < untilMs && !signal.aborted) {
     await sleep(clock, HEARTBEAT_MS / 4, signal);
-    const now = await look(question);
-    if (now === null) return null;
-    if (now.timeMs !== first.timeMs) {
-      return `the name ${node} is in use by a live agent (instance ${now.instance})`;
+    now = await look(question);
+    if (typeof now !== "object" || (typeof first === "object" && now.timeMs === first.timeMs)) {
+      continue;
     }
+    return `the name ${node} is in use by a live agent (instance ${now.instance})`;
   }
   return null;
 }
 
-/** The other's entry, or null when there is none, it is ours, or its agent said that it stops. */
+/** The other's entry, "none" when there is none or it is ours, or that its agent said it stops. */
 async function look(
   question: LivenessQuestion,
-): Promise<{ readonly timeMs: number; readonly instance: string } | null> {
+): Promise<{ readonly timeMs: number; readonly instance: string } | "none" | "stopping"> {
   const found = (await entries(question.board)).find((status) => status.node === question.node);
-  if (found === undefined) return null;
+  if (found === undefined) return "none";
   const parsed = entry.safeParse(readJson(found.payload));
-  if (!parsed.success) return null;
+  if (!parsed.success || parsed.data.instance === question.instance) return "none";
   const { instance, state } = parsed.data;
-  if (instance === question.instance || state === "stopping") return null;
-  return { timeMs: found.timeMs, instance };
+  return state === "stopping" ? "stopping" : { timeMs: found.timeMs, instance };
 }
 
 async function entries(board: StatusBoard): ReturnType<StatusBoard["list"]> {

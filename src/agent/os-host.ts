@@ -27,7 +27,9 @@ export function lockHost(): { release(): void } {
     held.unref();
     return { release: () => held.stop(true) };
   } catch (error) {
-    if (!String(error).includes("EADDRINUSE")) throw error;
+    // Only the code says it; the message names neither the errno nor the abstract name.
+    const taken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+    if (!taken) throw error;
     throw new HostTaken("another agent manages this network namespace already", { cause: error });
   }
 }

@@ -41,7 +41,15 @@ export function createSnapshotKeeper(deps: SnapshotDeps): SnapshotKeeper {
   let writtenSeq = -1;
   let tookMs = 0;
 
-  async function flush(tail: Tail): Promise<void> {
+  /** One write at a time: two of them would rename each other's temporary file. */
+  let busy: Promise<void> = Promise.resolve();
+
+  function flush(tail: Tail): Promise<void> {
+    busy = busy.then(() => write(tail));
+    return busy;
+  }
+
+  async function write(tail: Tail): Promise<void> {
     const { caughtUp, damage, seq } = tail.view();
     // Half a log is no state to start from, and a damaged one no reason to forget the good one.
     if (!caughtUp || damage !== null || seq === writtenSeq || seq === 0) return;

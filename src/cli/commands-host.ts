@@ -11,6 +11,7 @@ import {
   jsonFlag,
   logFlags,
   nodeFlag,
+  oneOf,
   point,
   socketFlag,
   wholeNumber,
@@ -19,7 +20,7 @@ import {
 type Env = Readonly<Record<string, string | undefined>>;
 
 export function commandsOfHost(env: Env): readonly CommandSpec[] {
-  return [agent(env), ...asking(env), ...doing(env)];
+  return [agent(env), ...asking(env), ...doing(env), dev(env)];
 }
 
 function agent(env: Env): CommandSpec {
@@ -144,3 +145,19 @@ function doing(env: Env): readonly CommandSpec[] {
     },
   ];
 }
+
+function dev(env: Env): CommandSpec {
+  return {
+    name: "dev",
+    summary: "a whole fabric in network namespaces on this machine, until Ctrl-C",
+    options: [
+      flag(env, "--hosts <n>", "how many (default: 3)", wholeNumber(1, 50)),
+      flag(env, "--backend <type>", "vxlan (default), host-gw or alloc", backend),
+      flag(env, "--config <file>", "flannel's net-conf.json").conflicts("backend"),
+    ],
+    examples: ["dev", "dev --hosts 5 --backend host-gw", "dev --config net-conf.json"],
+    load: async () => (await import("./dev.ts")).dev,
+  };
+}
+
+const backend = oneOf(["vxlan", "host-gw", "alloc"]);

@@ -19,6 +19,8 @@ export interface Deps {
   wallMs(): number;
   readonly hostName: string;
   readonly version: string;
+  /** How to start this very program again. */
+  readonly program: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether this process may change the network. */
   hasNetAdmin(): boolean;

@@ -8,7 +8,8 @@
 //                                               |
 //   <p>-c1                                     eth0 10.5.x.2
 
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type NatsServer, startNatsServer } from "../agent/nats-server.ts";
 import { addNetns, addVeth, deleteNetns, inside, ip, run } from "./dev-netns.ts";
@@ -19,8 +20,6 @@ export interface DevOptions {
   readonly hosts: number;
   /** Where state, sockets and logs go; made if absent. */
   readonly dir: string;
-  /** How this very program is started: `[bun, main.ts]` or `[heddle]`. */
-  readonly program: readonly string[];
   /** Bytes a frame on the wire may carry; 1500 as on plain Ethernet. */
   readonly underlayMtu?: number;
   readonly fabric?: string;
@@ -49,30 +48,41 @@ export interface DevFabric {
   readonly server: NatsServer;
 }
 
-/** Namespaces, wires and the server; no agent yet. Undo with `removeFabric`. */
+/** Where a fabric with this prefix keeps its files, so that leftovers can be told by their name. */
+export function devDir(prefix: string): string {
+  return join(tmpdir(), `heddle-${prefix}`);
+}
+
+/**
+ * Namespaces, wires and the server; no agent yet. Undo with `removeFabric`; when it throws, nothing
+ * is left.
+ */
 export async function createFabric(options: DevOptions): Promise<DevFabric> {
   const { prefix, dir } = options;
-  mkdirSync(dir, { recursive: true });
   const wire = `${prefix}-sw`;
+  const hosts = Array.from({ length: options.hosts }, (_, i) => devHost(options, i + 1));
+  try {
+    mkdirSync(dir, { recursive: true });
+    makeWire(wire, options.underlayMtu ?? 1500);
+    for (const host of hosts) connectHost(host, wire, options.underlayMtu ?? 1500);
+    const server = await startNatsServer({
+      storeDir: join(dir, "nats"),
+      listen: `${UNDERLAY.ipv4}.254:-1`,
+      enter: inside(wire, []),
+    });
+    return { fabric: options.fabric ?? "default", nats: server.url, switch: wire, hosts, server };
+  } catch (error) {
+    removeParts(hosts, wire, dir);
+    throw error;
+  }
+}
+
+function makeWire(wire: string, mtu: number): void {
   addNetns(wire);
   ip(wire, "link add br0 type bridge");
-  ip(wire, `link set br0 mtu ${options.underlayMtu ?? 1500} up`);
+  ip(wire, `link set br0 mtu ${mtu} up`);
   ip(wire, `addr add ${UNDERLAY.ipv4}.254/24 dev br0`);
   ip(wire, `addr add ${UNDERLAY.ipv6}:fe/64 dev br0 nodad`);
-  const hosts = Array.from({ length: options.hosts }, (_, i) => devHost(options, i + 1));
-  for (const host of hosts) connectHost(host, wire, options.underlayMtu ?? 1500);
-  const server = await startNatsServer({
-    storeDir: join(dir, "nats"),
-    listen: `${UNDERLAY.ipv4}.254:-1`,
-    enter: inside(wire, []),
-  });
-  return {
-    fabric: options.fabric ?? "default",
-    nats: server.url,
-    switch: wire,
-    hosts,
-    server,
-  };
 }
 
 function devHost({ prefix, dir }: DevOptions, index: number): DevHost {
@@ -175,19 +185,30 @@ function address(host: DevHost, subnet: string, family: "-4" | "-6"): string {
 /** Removes everything `createFabric` and `attachContainer` made; agents must have ended before. */
 export async function removeFabric(fabric: DevFabric, dir: string): Promise<void> {
   await fabric.server.stop();
-  for (const host of fabric.hosts) {
+  removeParts(fabric.hosts, fabric.switch, dir);
+}
+
+function removeParts(hosts: readonly DevHost[], wire: string, dir: string): void {
+  for (const host of hosts) {
     deleteNetns(host.container);
     deleteNetns(host.netns);
   }
-  deleteNetns(fabric.switch);
+  deleteNetns(wire);
   rmSync(dir, { recursive: true, force: true });
 }
 
-/** Namespaces of fabrics whose program is gone, by the pid in their prefix `hd<pid>`. */
+/** Namespaces and files of fabrics whose program is gone, by the pid in their prefix `hd<pid>`. */
 export function removeStaleFabrics(): void {
   for (const line of run(["ip", "netns", "list"]).split("\n")) {
     const name = line.split(" ")[0] ?? "";
-    const pid = /^hd(\d+)[a-z]?-/.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) deleteNetns(name);
+    if (isStale(/^hd(\d+)[a-z]?-/.exec(name)?.[1])) deleteNetns(name);
   }
+  for (const name of readdirSync(tmpdir())) {
+    if (!isStale(/^heddle-hd(\d+)$/.exec(name)?.[1])) continue;
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isStale(pid: string | undefined): boolean {
+  return pid !== undefined && !existsSync(`/proc/${pid}`);
 }

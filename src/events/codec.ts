@@ -73,16 +73,24 @@ interface Usual {
   readonly body: string;
 }
 
-/** What `encode` writes before the data; ids of printable characters that need no escape. */
-const HEAD = /^\{"type":"([A-Za-z]{1,32})","v":([1-9]\d{0,3}),"id":"([!#-[\]-~]{1,128})","data":/;
+/** What `encode` writes before the id, by type. */
+const HEADS: ReadonlyMap<string, string> = new Map(
+  Object.entries(eventVersion).map(([type, v]) => [type, `{"type":"${type}","v":${v},"id":"`]),
+);
+const TYPE_AT = '{"type":"'.length;
+const AFTER_ID = '","data":';
+/** Printable, and nothing that would need an escape. */
+const PLAIN_ID = /^[!#-[\]-~]{1,128}$/;
 
 /** The parts of a payload of the current version that is written the way `encode` writes. */
 function readUsual(written: string): Usual | null {
-  const head = HEAD.exec(written);
-  if (head === null || !written.endsWith("}")) return null;
-  const [before, type = "", v, id = ""] = head;
-  if (!Object.hasOwn(eventData, type) || Number(v) !== eventVersion[type as EventType]) return null;
-  return { type: type as EventType, id, body: written.slice(before.length, -1) };
+  const type = written.slice(TYPE_AT, written.indexOf('"', TYPE_AT));
+  const head = HEADS.get(type);
+  if (head === undefined || !written.startsWith(head) || !written.endsWith("}")) return null;
+  const idEnd = written.indexOf('"', head.length);
+  const id = written.slice(head.length, idEnd);
+  if (!written.startsWith(AFTER_ID, idEnd) || !PLAIN_ID.test(id)) return null;
+  return { type: type as EventType, id, body: written.slice(idEnd + AFTER_ID.length, -1) };
 }
 
 type Envelope = { ok: true; type: EventType; v: number; id: string; data: unknown };

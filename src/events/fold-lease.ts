@@ -140,7 +140,9 @@ function mismatch(lease: Lease | undefined, data: Claimed): string | null {
 }
 
 export function sameSubnets(a: readonly Cidr[], b: readonly Cidr[]): boolean {
-  return a.length === b.length && a.every((subnet) => b.includes(subnet));
+  if (a.length !== b.length) return false;
+  for (const subnet of a) if (!b.includes(subnet)) return false;
+  return true;
 }
 
 /** Ends the lease of `node`; its subnets are free from here on. */

@@ -6,6 +6,7 @@ import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream";
 import {
   AuthorizationError,
   InvalidArgumentError,
+  NoRespondersError,
   PermissionViolationError,
   UserAuthenticationExpiredError,
 } from "@nats-io/transport-node";
@@ -64,6 +65,8 @@ function kindOf(error: unknown): LogErrorKind {
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "TimeoutError") return "no answer in time";
-  if (error.name === "NoRespondersError") return "JetStream does not answer";
+  if (error instanceof NoRespondersError) {
+    return "JetStream does not answer: is it enabled on the server?";
+  }
   return error.message;
 }

@@ -138,6 +138,11 @@ function create(socket: NetlinkSocket, devices: Devices, want: Link): OpOutcome 
     change(upFlags(want.up), byName),
   ]);
   devices.forget();
+  const refused = results[0];
+  if (refused?.errno === EOPNOTSUPP) {
+    // rtnl_newlink (net/core/rtnetlink.c) knows no such kind and could load no module for it.
+    return failure(EOPNOTSUPP, `${refused.extack ?? "no vxlan in this kernel"}: modprobe vxlan`);
+  }
   const outcome = outcomeOf("set", withoutIpv6(results, 2));
   const index = outcome.ok || results[0] !== null ? null : devices.indexOf(want.name);
   // Half made is worse than not made: without its alias the device would count as foreign.

@@ -86,6 +86,7 @@ function run(privileged = true): Promise<number> {
     wallMs: () => 0,
     hostName: "h1",
     version: "test",
+    program: "heddle",
     env: {},
     hasNetAdmin: () => privileged,
     connectLog: () => Promise.reject(new LogError("unreachable", "no server")),

@@ -119,6 +119,16 @@ describe("what a node gets", () => {
   });
 });
 
+test("a reservation inside a foreign peer's prefix opens nothing of it", () => {
+  const story = history("t").config({ Network: "10.5.0.0/24", SubnetLen: 28 });
+  story.append({ type: "LeaseReserved", data: { subnet: "10.5.0.32/28", node: null, note: "" } });
+  story.peer("lb", "10.5.0.0/25", "198.18.9.9").peer("rest", "10.5.0.128/26", "198.18.9.8");
+  for (const node of ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"]) {
+    const allocation = allocate(story.state(), node);
+    expect(allocation.ok && Number(allocation.subnets[0]?.split(/[./]/)[3])).toBeGreaterThan(191);
+  }
+});
+
 test("nodes that start together on an empty log mostly ask for different subnets", () => {
   const { state } = tell([
     {

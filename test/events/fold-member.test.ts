@@ -32,6 +32,11 @@ describe("NodeJoined", () => {
     expect(story.state().endpoints.has("198.18.0.1")).toBe(false);
   });
 
+  test("after it had left keeps epoch and previous subnet, so that it asks for the same again", () => {
+    const story = given().join("h1").claim("h1", [A]).leave("h1").join("h1");
+    expect(story.state().nodes.get("h1")).toMatchObject({ epoch: 1, previous: [A] });
+  });
+
   test("of a second host under a name that is in use is void while the first is recent", () => {
     const story = given()
       .join("h1")

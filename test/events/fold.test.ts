@@ -101,6 +101,26 @@ test("renewals, reports, reservations and tokens are no change for any host", ()
   story.append({ type: "HostRecovered", data: { node: "h1" } });
   story.append({ type: "LeaseReserved", data: { subnet: "10.5.3.0/24", node: null, note: "" } });
   expect(story.state().changedSeq).toBe(changedSeq);
-  story.leave("h2");
-  expect(story.state().changedSeq).toBe(story.state().seq);
+});
+
+test("whatever changes what a host should hold is marked as a change", () => {
+  const story = given();
+  const revoked = { type: "LeaseRevoked" as const, data: { subnet: A, note: "" } };
+  const over = { node: "h1", owner: "h2", epoch: 1, subnets: ["10.5.2.0/24"] };
+  const changes: readonly (() => unknown)[] = [
+    () => story.peer("lb", "10.5.9.0/24", "198.18.9.9"),
+    () => story.removePeer("lb"),
+    () => story.append(revoked),
+    () => story.join("h1"),
+    () => story.claim("h1", [A]),
+    () => story.update("h1", { publicIp: "198.18.5.5" }),
+    () => story.release("h1"),
+    () => story.wait(86_400_000).append({ type: "LeaseExpired", data: over }),
+    () => story.leave("h1"),
+    () => story.config({ Network: "10.5.0.0/16", Backend: { Type: "host-gw" } }),
+  ];
+  for (const change of changes) {
+    change();
+    expect(story.state().changedSeq).toBe(story.state().seq);
+  }
 });

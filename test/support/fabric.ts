@@ -58,7 +58,7 @@ export class TestFabric {
   static async create(options: Partial<DevOptions> & { hosts: number }): Promise<TestFabric> {
     const dir = mkdtempSync(join(tmpdir(), "heddle-fabric-"));
     const prefix = `hd${process.pid}${String.fromCharCode(97 + (made++ % 26))}`;
-    const dev = await createFabric({ prefix, dir, program: PROGRAM, ...options });
+    const dev = await createFabric({ prefix, dir, ...options });
     return new TestFabric(dev, dir);
   }
 
@@ -68,9 +68,10 @@ export class TestFabric {
     return host;
   }
 
-  /** `heddle …` where the server is, with --nats and --fabric added. */
+  /** `heddle …` where the server is, with --fabric and, unless given, --nats added. */
   heddle(...args: string[]): Ran {
-    const log = ["--nats", this.dev.nats, "--fabric", this.dev.fabric];
+    const nats = args.includes("--nats") ? [] : ["--nats", this.dev.nats];
+    const log = [...nats, "--fabric", this.dev.fabric];
     return this.exec(this.dev.switch, [...PROGRAM, ...args, ...log]);
   }
 
@@ -148,6 +149,12 @@ export class TestFabric {
   spawn(netns: string, command: readonly string[]): Bun.Subprocess<"ignore", "pipe", "pipe"> {
     const options = { stdin: "ignore", stdout: "pipe", stderr: "pipe" } as const;
     return Bun.spawn([...inside(netns, command)], options);
+  }
+
+  /** The command line of a host's agent, to be run in its namespace. */
+  agent(name: string, ...extra: string[]): readonly string[] {
+    const command = agentCommand(this.dev, this.host(name), PROGRAM, extra);
+    return command.slice(command.indexOf(PROGRAM[0] ?? ""));
   }
 
   /** Starts the agent of a host; its log is appended to agent.log. */

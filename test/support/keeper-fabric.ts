@@ -96,11 +96,11 @@ export class KeeperFabric {
   settle(): void {
     for (let round = 0; ; round++) {
       if (round > STEPS_MAX) throw new Error("the fabric does not come to rest");
-      const before = this.#records.length;
-      // The dead are given the time to be found out.
-      this.everybody(TTL_SECONDS * 1000 - MARGIN_SECONDS * 1000 - 1);
+      const before = this.#events.length;
+      // Less than the margin, or the living would be taken for dead; often enough for the dead.
+      this.everybody(MARGIN_SECONDS * 1000 - 1000);
       const said = this.#events.slice(before).filter(({ type }) => type !== "LeaseRenewed");
-      if (said.length === 0 && round > 3) return;
+      if (said.length === 0 && round * MARGIN_SECONDS > 2 * TTL_SECONDS) return;
     }
   }
 

@@ -1,0 +1,138 @@
+import { describe, expect, test } from "bun:test";
+import type { AgentFiles } from "../../src/agent/files.ts";
+import { createSnapshotKeeper, loadSnapshot } from "../../src/agent/snapshot-keeper.ts";
+import type { Tail, TailView } from "../../src/agent/tail.ts";
+import { decodeSnapshot } from "../../src/events/snapshot.ts";
+import { history } from "../support/history.ts";
+import { manualClock } from "../support/manual-clock.ts";
+
+function given() {
+  const clock = manualClock();
+  const disk = { text: null as string | null, writes: 0, takesMs: 0, broken: false };
+  const warnings: string[] = [];
+  const files: AgentFiles = {
+    readSnapshot: () => Promise.resolve(disk.text),
+    writeSnapshot: async (text) => {
+      if (disk.broken) throw new Error("ENOSPC: no space left on device");
+      await new Promise<void>((resolve) => void clock.after(disk.takesMs, resolve));
+      disk.text = text;
+      disk.writes++;
+    },
+    readSubnetEnv: () => Promise.resolve(null),
+    writeSubnetEnv: () => Promise.resolve(),
+  };
+  const ignore = () => undefined;
+  const logger = {
+    debug: ignore,
+    info: ignore,
+    error: ignore,
+    warn: (message: string, fields = {}) => {
+      warnings.push(`${message} ${JSON.stringify(fields)}`);
+    },
+  };
+  const story = history("t").config({ Network: "10.5.0.0/16" });
+  const view = { caughtUp: true, damage: null as string | null };
+  const tail: Tail = {
+    state: () => story.state(),
+    view: () => ({ ...view, seq: story.state().seq }) as TailView,
+    position: () => ({ created: "c", seq: story.state().seq, chain: "aa", tip: "bb" }),
+    logNowMs: () => 0,
+    accept: ignore,
+    run: () => Promise.resolve(),
+  };
+  const deps = { files, clock, logger };
+  const stop = new AbortController();
+  const keeper = createSnapshotKeeper(deps);
+  const storedSeq = () => {
+    const decoded = decodeSnapshot("t", disk.text ?? "");
+    return decoded.ok ? decoded.snapshot.state.seq : decoded.reason;
+  };
+  return { clock, disk, warnings, story, view, tail, deps, stop, keeper, storedSeq };
+}
+
+test("a change is on disk soon after, and many changes are one write", async () => {
+  const { clock, disk, story, tail, stop, keeper, storedSeq } = given();
+  void keeper.run(tail, stop.signal);
+  keeper.wake();
+  await clock.advance(0);
+  expect([disk.writes, storedSeq()]).toEqual([1, 1]);
+  for (let i = 1; i <= 20; i++) {
+    story.join(`h${i}`);
+    keeper.wake();
+    await clock.advance(10);
+  }
+  await clock.advance(1000);
+  expect([disk.writes, storedSeq()]).toEqual([2, 21]);
+  stop.abort();
+  await clock.advance(0);
+  expect(clock.pending).toBe(0);
+});
+
+test("writing a large state takes a few percent of the time, not all of it", async () => {
+  const { clock, disk, story, tail, stop, keeper } = given();
+  disk.takesMs = 100;
+  void keeper.run(tail, stop.signal);
+  for (let i = 1; i <= 60; i++) {
+    story.join(`h${i}`);
+    keeper.wake();
+    await clock.advance(500);
+  }
+  expect(disk.writes).toBeGreaterThan(5);
+  expect(disk.writes * disk.takesMs).toBeLessThan(30_000 * 0.05);
+  stop.abort();
+});
+
+describe("nothing is written", () => {
+  test("before the log was folded to its head, or while it is damaged", async () => {
+    const { disk, view, tail, keeper } = given();
+    view.caughtUp = false;
+    await keeper.flush(tail);
+    view.caughtUp = true;
+    view.damage = "the stream is gone";
+    await keeper.flush(tail);
+    expect(disk.writes).toBe(0);
+  });
+
+  test("when nothing is new", async () => {
+    const { clock, disk, tail, keeper } = given();
+    for (let i = 0; i < 2; i++) {
+      void keeper.flush(tail);
+      await clock.advance(0);
+    }
+    expect(disk.writes).toBe(1);
+  });
+});
+
+test("a disk that is full is told, and tried again at the next change", async () => {
+  const { clock, disk, warnings, tail, stop, keeper, storedSeq } = given();
+  disk.broken = true;
+  void keeper.run(tail, stop.signal);
+  keeper.wake();
+  await clock.advance(1000);
+  expect(warnings.join()).toContain("ENOSPC");
+  disk.broken = false;
+  keeper.wake();
+  await clock.advance(1000);
+  expect(storedSeq()).toBe(1);
+  stop.abort();
+});
+
+describe("at start", () => {
+  test("the stored snapshot is taken when it is of this fabric", async () => {
+    const { clock, tail, keeper, deps, warnings } = given();
+    void keeper.flush(tail);
+    await clock.advance(0);
+    expect((await loadSnapshot(deps, "t"))?.position.seq).toBe(1);
+    expect(await loadSnapshot(deps, "u")).toBeNull();
+    expect(warnings.join()).toContain("it is of fabric t");
+  });
+
+  test("a missing one is no matter, a broken one is told and ignored", async () => {
+    const { disk, deps, warnings } = given();
+    expect(await loadSnapshot(deps, "t")).toBeNull();
+    expect(warnings).toEqual([]);
+    disk.text = "{";
+    expect(await loadSnapshot(deps, "t")).toBeNull();
+    expect(warnings.length).toBe(1);
+  });
+});

@@ -1,0 +1,105 @@
+// The commands that `heddle plan --format ip` prints, run by a shell in a bare namespace: they must
+// work as they stand and leave exactly what the plan wants, as iproute2 and nft read it and as our
+// own reader sees it.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { describe as command, describePlan } from "../../src/reconcilers/describe.ts";
+import { desired } from "../../src/reconcilers/desired.ts";
+import { diff } from "../../src/reconcilers/diff.ts";
+import { NetlinkKernel } from "../../src/reconcilers/kernel-netlink.ts";
+import { emptyKernelState } from "../../src/reconcilers/kernel-state.ts";
+import type { Plan } from "../../src/reconcilers/plan.ts";
+import { type History, history } from "../support/history.ts";
+import { makeNetns, type Netns, requireRoot } from "../support/netns.ts";
+
+const made: Netns[] = [];
+afterAll(() => {
+  for (const netns of made) netns[Symbol.dispose]();
+});
+
+/** One host with an underlay, as defaultMember describes it. */
+function bareHost(): Netns {
+  const netns = makeNetns();
+  made.push(netns);
+  netns.ip("link add eth0 type veth peer name eth9");
+  netns.ip("addr add 198.18.0.1/15 dev eth0");
+  netns.ip("addr add 2001:db8::1/64 dev eth0 nodad");
+  netns.ip("link set eth0 up");
+  netns.ip("link set eth9 up");
+  return netns;
+}
+
+const DUAL = { Network: "10.5.0.0/16", EnableIPv6: true, IPv6Network: "fd00:5::/48" };
+const FAR = { publicIp: "203.0.113.7", publicIpv6: "2001:db8:7::7" };
+
+function dual(backend: object): History {
+  const log = history("blue-green").config({ ...DUAL, Backend: backend });
+  log.join("h1", { ipMasq: true }).claim("h1", ["10.5.1.0/24", "fd00:5:0:1::/64"]);
+  log.join("h2").claim("h2", ["10.5.2.0/24", "fd00:5:0:2::/64"]);
+  return log.join("h3", FAR).claim("h3", ["10.5.3.0/24", "fd00:5:0:3::/64"]);
+}
+
+function runAll(netns: Netns, commands: readonly string[]): void {
+  for (const line of commands) netns.exec(["sh", "-ec", line]);
+}
+
+async function remaining(netns: Netns, plan: Plan): Promise<string[]> {
+  const kernel = new NetlinkKernel({ netns: netns.path });
+  try {
+    const have = await kernel.observe(plan.scope);
+    return diff(plan.kernel, have, { fabric: plan.fabric, prune: true }).map(command);
+  } finally {
+    kernel.close();
+  }
+}
+
+describe.skipIf(!requireRoot("plan commands"))("a plan as commands", () => {
+  for (const [name, backend] of Object.entries({
+    vxlan: { Type: "vxlan" },
+    DirectRouting: { Type: "vxlan", DirectRouting: true, VNI: 9, Port: 4789, GBP: true },
+  })) {
+    test(`builds what the plan wants, with ${name}`, async () => {
+      const netns = bareHost();
+      const plan = desired(dual(backend).state(), "h1");
+      runAll(netns, describePlan(plan));
+      expect(await remaining(netns, plan)).toEqual([]);
+    });
+  }
+
+  test("builds tables that nft prints back word for word", () => {
+    const netns = bareHost();
+    const plan = desired(dual({ Type: "vxlan" }).state(), "h1");
+    runAll(netns, describePlan(plan));
+    const [table] = plan.kernel.rules.values();
+    const printed = netns.exec(["nft", "-s", "list", "table", "inet", "heddle_blue_green"]);
+    const lines = printed.split("\n").map((line) => line.trim());
+    const rules = lines.filter((line) => / (accept|return|fully-random)$/.test(line));
+    expect(rules).toEqual(table?.chains.flatMap((chain) => [...chain.rules]) ?? []);
+    expect(lines).toContain("type nat hook postrouting priority srcnat; policy accept;");
+  });
+
+  test("repeats without harm, corrects what was changed, and takes everything away", async () => {
+    const netns = bareHost();
+    const plan = desired(dual({ Type: "vxlan" }).state(), "h1");
+    runAll(netns, describePlan(plan));
+    netns.ip("link set heddle.1 type vxlan id 1 local 198.18.0.9 learning");
+    netns.ip("link set heddle.1 mtu 1300 down");
+    netns.ip("route replace 10.5.2.0/24 dev eth0 proto 104");
+    netns.ip("neigh replace 10.5.3.0 lladdr 02:00:00:00:00:99 dev heddle.1 nud permanent");
+    const kernel = new NetlinkKernel({ netns: netns.path });
+    const options = { fabric: plan.fabric, prune: true };
+    try {
+      const healing = diff(plan.kernel, await kernel.observe(plan.scope), options);
+      expect(healing.length).toBeGreaterThan(2);
+      runAll(netns, healing.map(command));
+      expect(await remaining(netns, plan)).toEqual([]);
+      const removal = diff(emptyKernelState(), await kernel.observe(plan.scope), options);
+      runAll(netns, removal.map(command));
+    } finally {
+      kernel.close();
+    }
+    expect(netns.ipJson("route show proto 104")).toEqual([]);
+    expect(netns.ipJson("link show type vxlan")).toEqual([]);
+    expect(netns.exec(["nft", "list", "tables"])).toBe("");
+  });
+});

@@ -1,0 +1,126 @@
+// A host: its kernel, what others own in it, the agent's files, and the processes that come and go. A
+// supervisor starts an agent that ended by itself again after a second.
+
+import type { KernelState } from "../../src/reconcilers/kernel-state.ts";
+import type { OpOutcome } from "../../src/reconcilers/op.ts";
+import { KernelModel } from "../support/kernel-model.ts";
+import type { MemoryClient } from "../support/log-memory.ts";
+import { Checker, words } from "./checkers.ts";
+import { Foreign, putUnderlay, type Underlay } from "./foreign.ts";
+import type { KernelFaults } from "./kernel-port.ts";
+import type { LineFaults } from "./log-port.ts";
+import type { Prng } from "./prng.ts";
+import { type Files, Process, type ProcessDeps } from "./process.ts";
+import type { SimClock } from "./sim-clock.ts";
+
+export type HostBreak = Pick<ProcessDeps, "breakLog" | "breakKernel">;
+
+export interface HostDeps {
+  readonly node: string;
+  readonly clock: SimClock;
+  readonly random: Prng;
+  readonly client: MemoryClient;
+  readonly underlay: Underlay;
+  readonly ttlSeconds: number;
+  readonly marginSeconds: number;
+  readonly say: (who: string, what: string) => void;
+  readonly fail: (rule: string, what: string) => void;
+  readonly broken: HostBreak;
+}
+
+const SUPERVISOR_MS = 1000;
+
+export class Host {
+  readonly node: string;
+  readonly client: MemoryClient;
+  readonly lineFaults: LineFaults = { slowCatchUp: 0, lateAppend: 0 };
+  readonly kernelFaults: KernelFaults = { delayMsMax: 3, dumpFails: 0 };
+  files: Files = { snapshot: null, subnetEnv: null };
+  kernel: KernelModel;
+  foreign: Foreign;
+  underlay: Underlay;
+  process: Process | null = null;
+  /** An operator wants the agent to run. */
+  wanted = true;
+  /** Ops that the agent sent to the kernel, ever. */
+  ops = 0;
+  /** Why the agent last ended by itself. */
+  lastEnd: string | null = null;
+  readonly #deps: HostDeps;
+  readonly #checker: Checker;
+  #boot = 1;
+  #ids = 0;
+
+  constructor(deps: HostDeps) {
+    this.#deps = deps;
+    this.node = deps.node;
+    this.client = deps.client;
+    this.underlay = deps.underlay;
+    this.kernel = new KernelModel(() => deps.random.next());
+    this.foreign = new Foreign(this.kernel);
+    putUnderlay(this.foreign, this.underlay);
+    const { node, fail } = deps;
+    const process = () => this.process;
+    this.#checker = new Checker({ node, foreign: () => this.foreign, process, fail });
+  }
+
+  say(what: string): void {
+    this.#deps.say(this.node, what);
+  }
+
+  start(): void {
+    if (this.process !== null || !this.wanted) return;
+    const { node, clock, random, client, ttlSeconds, marginSeconds, broken } = this.#deps;
+    this.say("agent starts");
+    const process: Process = new Process({
+      node,
+      instance: `${node}-boot${this.#boot}`,
+      model: this.kernel,
+      client,
+      clock,
+      random,
+      files: this.files,
+      ttlSeconds,
+      marginSeconds,
+      lineFaults: this.lineFaults,
+      kernelFaults: this.kernelFaults,
+      newId: () => `${node}-${++this.#ids}`,
+      before: (ops, found) => this.#checker.before(ops, found),
+      after: (ops, outcomes) => this.#noteOps(ops, outcomes),
+      onEnd: (end) => {
+        this.process = null;
+        this.lastEnd = end === null ? null : end.reason;
+        this.say(end === null ? "agent killed" : `agent ended ${end.code} ${end.reason ?? ""}`);
+        clock.after(SUPERVISOR_MS, () => this.start());
+      },
+      say: (what) => this.say(what),
+      ...broken,
+    });
+    this.process = process;
+    process.start();
+  }
+
+  /** Kernel and files in memory are gone; the state directory stays. */
+  reboot(): void {
+    this.process?.kill();
+    this.#boot++;
+    this.kernel = new KernelModel(() => this.#deps.random.next());
+    this.foreign = new Foreign(this.kernel);
+    putUnderlay(this.foreign, this.underlay);
+    this.files = { snapshot: this.files.snapshot, subnetEnv: null };
+    this.say("rebooted");
+  }
+
+  #noteOps(ops: Parameters<ProcessDeps["after"]>[0], outcomes: readonly OpOutcome[]): void {
+    this.ops += ops.length;
+    const failed = outcomes.filter((outcome) => !outcome.ok).length;
+    const text = ops.length > 4 ? `${words(ops.slice(0, 4))} and ${ops.length - 4}` : words(ops);
+    this.say(`applies ${text}${failed > 0 ? `; ${failed} fail` : ""}`);
+    this.#checker.after();
+  }
+
+  /** For comparing in the end: everything in the kernel that is not foreign. */
+  get state(): KernelState {
+    return this.kernel.state;
+  }
+}

@@ -1,0 +1,150 @@
+// One run of the production agent on simulated ports, from its start to its end or its sudden death.
+
+import { type Agent, type AgentEnd, startAgent } from "../../src/agent/agent.ts";
+import type { AgentFiles } from "../../src/agent/files.ts";
+import type { Fields, Logger } from "../../src/agent/logger.ts";
+import type { EventLog } from "../../src/events/log.ts";
+import { decodeSnapshot } from "../../src/events/snapshot.ts";
+import type { Kernel } from "../../src/reconcilers/kernel.ts";
+import type { KernelModel } from "../support/kernel-model.ts";
+import type { MemoryClient } from "../support/log-memory.ts";
+import { Gate } from "./gate.ts";
+import { type KernelFaults, KernelPort, type KernelPortDeps } from "./kernel-port.ts";
+import { Lineage } from "./lineage.ts";
+import { boardPort, type LineFaults, logPort } from "./log-port.ts";
+import type { Prng } from "./prng.ts";
+import type { ProcessClock, SimClock } from "./sim-clock.ts";
+
+export const FABRIC = "sim";
+
+export interface Files {
+  snapshot: string | null;
+  subnetEnv: string | null;
+}
+
+export interface ProcessDeps {
+  readonly node: string;
+  readonly instance: string;
+  readonly model: KernelModel;
+  readonly client: MemoryClient;
+  readonly clock: SimClock;
+  readonly random: Prng;
+  readonly files: Files;
+  readonly ttlSeconds: number;
+  readonly marginSeconds: number;
+  readonly lineFaults: LineFaults;
+  readonly kernelFaults: KernelFaults;
+  readonly newId: () => string;
+  readonly before: KernelPortDeps["before"];
+  readonly after: KernelPortDeps["after"];
+  readonly onEnd: (end: AgentEnd | null) => void;
+  readonly say: (what: string) => void;
+  /** Breaks the agent on purpose, between it and the ports that the checkers watch. */
+  readonly breakLog?: (log: EventLog) => EventLog;
+  readonly breakKernel?: (kernel: Kernel) => Kernel;
+}
+
+export class Process {
+  readonly lineage: Lineage;
+  readonly kernel: KernelPort;
+  agent: Agent | null = null;
+  readonly #gate = new Gate();
+  readonly #clock: ProcessClock;
+  readonly #deps: ProcessDeps;
+
+  constructor(deps: ProcessDeps) {
+    const { files, model, clock, random } = deps;
+    this.#deps = deps;
+    this.#clock = clock.process();
+    this.#gate.onDeath(() => this.#clock.stop());
+    const decoded = files.snapshot === null ? null : decodeSnapshot(FABRIC, files.snapshot);
+    const position = decoded?.ok ? decoded.snapshot.position : null;
+    this.lineage = new Lineage(position, () => this.agent?.state().seq ?? null);
+    this.kernel = new KernelPort({
+      model,
+      clock,
+      random,
+      gate: this.#gate,
+      faults: deps.kernelFaults,
+      before: deps.before,
+      after: deps.after,
+      onCrash: () => this.kill(),
+    });
+  }
+
+  get alive(): boolean {
+    return this.#gate.alive;
+  }
+
+  start(): void {
+    const { client, clock, random, lineFaults, breakLog, breakKernel } = this.#deps;
+    const gate = this.#gate;
+    const faults = lineFaults;
+    const log = logPort({ client, gate, clock, random, lineage: this.lineage, faults });
+    const deps = {
+      log: breakLog?.(log) ?? log,
+      board: boardPort({ client, gate }),
+      kernel: breakKernel?.(this.kernel) ?? this.kernel,
+      clock: this.#clock,
+      files: this.#filesPort(),
+      logger: this.#logger(),
+      newId: this.#deps.newId,
+    };
+    startAgent(deps, this.#options()).then(async (agent) => {
+      this.agent = agent;
+      const end = await agent.done;
+      if (!gate.alive) return;
+      gate.close();
+      this.#deps.onEnd(end);
+    });
+  }
+
+  /** As kill -9: nothing is said, nothing is finished. */
+  kill(): void {
+    if (!this.alive) return;
+    this.#gate.close();
+    this.#deps.onEnd(null);
+  }
+
+  #options(): Parameters<typeof startAgent>[1] {
+    const { node, instance, ttlSeconds, marginSeconds } = this.#deps;
+    return {
+      fabric: FABRIC,
+      node,
+      instance,
+      version: "sim",
+      ipMasq: false,
+      publicIp: null,
+      publicIpv6: null,
+      underlay: { by: "default-route" },
+      ttlSeconds,
+      marginSeconds,
+    };
+  }
+
+  #filesPort(): AgentFiles {
+    const { files } = this.#deps;
+    const gate = this.#gate;
+    return {
+      readSnapshot: () => gate.pass(async () => files.snapshot),
+      writeSnapshot: (text) =>
+        gate.pass(async () => {
+          files.snapshot = text;
+        }),
+      readSubnetEnv: () => gate.pass(async () => files.subnetEnv),
+      writeSubnetEnv: (text) =>
+        gate.pass(async () => {
+          files.subnetEnv = text;
+        }),
+    };
+  }
+
+  #logger(): Logger {
+    const say = (message: string, fields?: Fields): void => {
+      if (!this.alive) return;
+      const parts = Object.entries(fields ?? {}).map(([name, value]) => `${name}=${value}`);
+      this.#deps.say(`"${message}" ${parts.join(" ")}`.trimEnd());
+    };
+    return { debug: () => undefined, info: say, warn: say, error: say };
+  }
+}

@@ -1,0 +1,80 @@
+// The simulation as a test: seeds that once failed, a fixed range of others, the same seed twice, and
+// agents broken on purpose. A failure prints its seed; `npm run sim -- SEED` replays it.
+
+import { describe, expect, test } from "bun:test";
+import { mutants } from "./mutants.ts";
+import { type RunResult, runSeed } from "./run.ts";
+
+const FIRST = 1;
+const SEEDS = 300;
+const TWICE = [3, 14, 77, 130];
+const MUTANT_SEEDS = 60;
+const LIMIT_MS = 60_000;
+
+/** Each once broke the rule named beside it. */
+const ONCE_FAILED: readonly (readonly [seed: number, rule: string])[] = [];
+
+/** What the range as a whole must have seen, or it tests less than it seems to. */
+const MARKS: { readonly [mark: string]: RegExp } = {
+  "a host freezes": /"frozen"/,
+  "a frozen host goes on by itself": /"log is good again"/,
+  "an operator accepts a log": /told to accept/,
+  "a lease expires": /LeaseExpired .* accepted/,
+  "an expiry is proposed twice": /LeaseExpired .* void/,
+  "a claim loses": /LeaseClaimed .* void/,
+  "a record is quarantined": /quarantined/,
+  "the pool is exhausted": /pool exhausted/,
+  "drift is healed": /DriftHealed/,
+  "a host is degraded": /HostDegraded/,
+  "an op fails": /; \d+ fail/,
+  "an agent dies": /agent killed/,
+  "an agent starts without the log": /starting from the snapshot/,
+  "a snapshot is ignored": /snapshot ignored/,
+  "a device is removed": /applies del link|, del link/,
+  "a node leaves": /NodeLeft .* accepted/,
+};
+
+function expectFine(result: RunResult): void {
+  if (result.rule === null) return;
+  const replay = `replay: npm run sim -- ${result.seed}`;
+  throw new Error(`seed ${result.seed}: ${result.message}\n${result.lines.join("\n")}\n${replay}`);
+}
+
+test("seeds that once failed", async () => {
+  for (const [seed] of ONCE_FAILED) expectFine(await runSeed({ seed }));
+});
+
+test(
+  `seeds ${FIRST} to ${FIRST + SEEDS - 1}`,
+  async () => {
+    const missing = new Map(Object.entries(MARKS));
+    const onLine = (line: string): void => {
+      for (const [mark, pattern] of missing) if (pattern.test(line)) missing.delete(mark);
+    };
+    for (let seed = FIRST; seed < FIRST + SEEDS; seed++)
+      expectFine(await runSeed({ seed, onLine }));
+    expect([...missing.keys()]).toEqual([]);
+  },
+  LIMIT_MS,
+);
+
+test("the same seed gives the same run, line for line", async () => {
+  for (const seed of TWICE) {
+    const first = await runSeed({ seed });
+    const second = await runSeed({ seed });
+    expect(second.digest).toBe(first.digest);
+    expect(second.steps).toBe(first.steps);
+  }
+  const [a, b] = [await runSeed({ seed: 1 }), await runSeed({ seed: 2 })];
+  expect(a.digest).not.toBe(b.digest);
+});
+
+describe("what is broken on purpose is caught:", () => {
+  test.each(mutants.map((mutant) => [mutant.name, mutant] as const))("%s", async (_, mutant) => {
+    let rule: string | null = null;
+    for (let seed = 1; rule === null && seed <= MUTANT_SEEDS; seed++) {
+      ({ rule } = await runSeed({ seed, broken: mutant.broken }));
+    }
+    expect(mutant.rules).toContain(rule ?? "nothing");
+  });
+});
