@@ -94,33 +94,41 @@ async function fill(url: string): Promise<{ ms: number; bytes: number }> {
   return { ms: performance.now() - start, bytes };
 }
 
-/** Milliseconds until `take` has seen every record of the log. */
-async function replay(log: EventLog, take: (record: Recorded) => void): Promise<number> {
+/** Milliseconds of the clock, and of this process on a processor. */
+interface Spent {
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+/** What it takes until `take` has seen every record of the log. */
+async function replay(log: EventLog, take: (record: Recorded) => void): Promise<Spent> {
   const done = new AbortController();
   const start = performance.now();
+  const before = process.cpuUsage();
   for await (const batch of log.read(1, done.signal)) {
     for (const record of batch) take(record);
     if ((batch.at(-1)?.seq ?? 0) >= EVENTS) break;
   }
-  return performance.now() - start;
+  const { user, system } = process.cpuUsage(before);
+  return { wall: performance.now() - start, cpu: (user + system) / 1000 };
 }
 
-async function undecoded(log: EventLog): Promise<number> {
+async function undecoded(log: EventLog): Promise<Spent> {
   let bytes = 0;
-  const ms = await replay(log, (record) => {
+  const spent = await replay(log, (record) => {
     bytes += record.payload.length;
   });
   if (bytes === 0) throw new Error("the log is empty");
-  return ms;
+  return spent;
 }
 
-async function folded(log: EventLog): Promise<number> {
+async function folded(log: EventLog): Promise<Spent> {
   const state = initialState(FABRIC);
-  const ms = await replay(log, (record) => {
+  const spent = await replay(log, (record) => {
     fold(state, record);
   });
   prove(state);
-  return ms;
+  return spent;
 }
 
 /** A fast fold that refused everything would be no fold. */
@@ -131,15 +139,15 @@ function prove(state: FabricState): void {
   }
 }
 
-async function hashed(log: EventLog): Promise<number> {
+async function hashed(log: EventLog): Promise<Spent> {
   const state = initialState(FABRIC);
   let chain: Chain = genesis;
-  const ms = await replay(log, (record) => {
+  const spent = await replay(log, (record) => {
     chain = extend(chain, record);
     fold(state, record);
   });
   prove(state);
-  return ms;
+  return spent;
 }
 
 /** The text that a host would have on disk after `seq` records. */
@@ -181,10 +189,13 @@ async function startFrom(log: EventLog, text: string): Promise<number> {
 const median = (values: readonly number[]) =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
-function line(label: string, times: readonly number[], against: readonly number[]): string {
-  const ms = median(times);
-  const rate = `${Math.round(EVENTS / ms)}k/s`.padStart(8);
-  return `${label.padEnd(34)}${rate}  ratio ${(median(against) / ms).toFixed(2)}\n`;
+function line(label: string, runs: readonly Spent[], against: readonly Spent[]): string {
+  const wall = (of: readonly Spent[]) => median(of.map((run) => run.wall));
+  const cpu = median(runs.map((run) => run.cpu));
+  const rate = `${Math.round(EVENTS / wall(runs))}k/s`.padStart(8);
+  const ratio = (wall(against) / wall(runs)).toFixed(2);
+  const each = ((cpu * 1000) / EVENTS).toFixed(2);
+  return `${label.padEnd(34)}${rate}  ratio ${ratio}  ${each} us of CPU each\n`;
 }
 
 async function main(url: string, version: string): Promise<void> {
@@ -197,7 +208,7 @@ async function main(url: string, version: string): Promise<void> {
     `nats-server ${version}, ${EVENTS} events of ${mean} B on average, ${NODES} nodes; ` +
       `stored at ${Math.round(EVENTS / filled.ms)}k/s\n`,
   );
-  const times = { undecoded: [] as number[], folded: [] as number[], hashed: [] as number[] };
+  const times = { undecoded: [] as Spent[], folded: [] as Spent[], hashed: [] as Spent[] };
   for (let round = 0; round < ROUNDS; round++) {
     times.undecoded.push(await undecoded(log));
     times.folded.push(await folded(log));
@@ -211,8 +222,8 @@ async function main(url: string, version: string): Promise<void> {
   for (let round = 0; round < 2 * ROUNDS; round++) starts.push(await startFrom(log, text));
   const kib = Math.round(text.length / 1024);
   process.stdout.write(
-    `start from a snapshot of ${kib} KiB, ${BEHIND} behind: median ${median(starts).toFixed(1)} ms` +
-      `, worst ${Math.max(...starts).toFixed(1)} ms\n`,
+    `start from a snapshot of ${kib} KiB, ${BEHIND} behind: median ${median(starts).toFixed(1)}` +
+      ` ms, worst ${Math.max(...starts).toFixed(1)} ms\n`,
   );
   await connection.close();
 }

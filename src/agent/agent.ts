@@ -26,7 +26,7 @@ import { createReporter, type Reporter } from "./reporter.ts";
 import { createSnapshotKeeper, loadSnapshot, type SnapshotKeeper } from "./snapshot-keeper.ts";
 import { createSpeaker, type Speaker } from "./speaker.ts";
 import type { AgentStatus } from "./status.ts";
-import { isReady, type Parts, statusOf } from "./status-view.ts";
+import { boardEntryOf, isReady, type Parts, statusOf } from "./status-view.ts";
 import { createSubnetFile, type SubnetFile } from "./subnet-file.ts";
 import { createTail, type Tail } from "./tail.ts";
 import type { UnderlayBy } from "./underlay.ts";
@@ -70,8 +70,8 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
 type Snapshot = Awaited<ReturnType<typeof loadSnapshot>>;
 
 class HostAgent implements Agent {
-  readonly done: Promise<AgentEnd>;
-  private resolveDone: (end: AgentEnd) => void = () => undefined;
+  private readonly ended = Promise.withResolvers<AgentEnd>();
+  readonly done = this.ended.promise;
   private readonly deps: AgentDeps;
   private readonly options: AgentOptions;
   private readonly abort = new AbortController();
@@ -109,9 +109,6 @@ class HostAgent implements Agent {
     this.options = options;
     this.hasSnapshot = snapshot !== null;
     this.startedMs = clock.nowMs();
-    this.done = new Promise((resolve) => {
-      this.resolveDone = resolve;
-    });
     this.speaker = createSpeaker({ log, clock, fabric, newId: deps.newId });
     this.tail = createTail({
       log,
@@ -157,7 +154,7 @@ class HostAgent implements Agent {
     this.heartbeat = createHeartbeat({
       board,
       clock,
-      status: () => this.status(),
+      entry: () => boardEntryOf(this.status()),
       mayShow: () => this.ownsName(),
     });
     this.snapshots = createSnapshotKeeper({ files, clock, logger });
@@ -171,6 +168,7 @@ class HostAgent implements Agent {
       },
       onProblem: (problem) => {
         this.fileProblem = problem;
+        this.noteReady();
       },
     });
   }
@@ -275,19 +273,15 @@ class HostAgent implements Agent {
     if (view.damage === null && this.lastDamage !== null) {
       this.deps.logger.info("log is good again", { seq: view.seq });
     }
-    this.deps.logger.debug("log", {
-      seq: view.seq,
-      head: view.head,
-      connected: view.connected,
-      caughtUp: view.caughtUp,
-    });
+    const { seq, head, connected, caughtUp } = view;
+    this.deps.logger.debug("log", { seq, head, connected, caughtUp });
     this.lastDamage = view.damage;
     this.lostSinceMs = view.connected ? null : (this.lostSinceMs ?? this.deps.clock.nowMs());
     const before = this.planned?.plan ?? null;
     const after = this.plan();
     if (after !== before || this.lastRound?.seq !== after?.seq) this.loop.wake();
     else this.noteApplied();
-    if (after !== before) void this.subnetFile.ensure();
+    if (after?.subnetEnv !== before?.subnetEnv) void this.subnetFile.ensure();
     this.keep.wake();
     this.snapshots.wake();
     this.heartbeat.wake();
@@ -303,13 +297,16 @@ class HostAgent implements Agent {
     }
     if (round.driftCount > 0) this.reporter.drift(round.drift, round.driftCount);
     this.noteApplied();
-    if (!this.wasReady && isReady(this.parts())) {
-      this.wasReady = true;
-      const { seq } = this.tail.view();
-      const ms = Math.round(this.deps.clock.nowMs() - this.startedMs);
-      this.deps.logger.info("ready", { seq, ms });
-    }
+    this.noteReady();
     this.heartbeat.wake();
+  }
+
+  private noteReady(): void {
+    if (this.wasReady || !isReady(this.parts())) return;
+    this.wasReady = true;
+    const { seq } = this.tail.view();
+    const ms = Math.round(this.deps.clock.nowMs() - this.startedMs);
+    this.deps.logger.info("ready", { seq, ms });
   }
 
   /** The kernel is right for the current plan, and no record since changed the plan. */
@@ -343,6 +340,7 @@ class HostAgent implements Agent {
       plan: this.plan(),
       round: this.lastRound,
       appliedSeq: this.appliedSeq,
+      fileInPlace: this.subnetFile.inPlace(),
       problems: this.problems(),
       stopping: this.stopping,
       wasReady: this.wasReady,
@@ -389,7 +387,7 @@ class HostAgent implements Agent {
     await this.heartbeat.last();
     this.abort.abort();
     await this.loop.stop();
-    this.resolveDone(end);
+    this.ended.resolve(end);
   }
 }
 

@@ -5,13 +5,13 @@ import { type Clock, sleep } from "../events/clock.ts";
 import { LogError } from "../events/log.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 import { HEARTBEAT_MS } from "./liveness.ts";
-import type { AgentStatus } from "./status.ts";
+import type { BoardEntry } from "./status.ts";
 import { createWaker } from "./waker.ts";
 
 export interface HeartbeatDeps {
   readonly board: StatusBoard;
   readonly clock: Clock;
-  readonly status: () => AgentStatus;
+  readonly entry: () => BoardEntry;
   /** False while the name is not ours to speak for. */
   readonly mayShow: () => boolean;
 }
@@ -32,9 +32,9 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
 
   async function show(): Promise<void> {
     if (!deps.mayShow()) return;
-    const status = deps.status();
+    const entry = deps.entry();
     try {
-      await board.publish(status.node, encoder.encode(JSON.stringify(status)));
+      await board.publish(entry.node, encoder.encode(JSON.stringify(entry)));
     } catch (error) {
       // The log's own trouble is reported by the tail; the board is tried again at the next beat.
       if (!(error instanceof LogError)) throw error;

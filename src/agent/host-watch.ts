@@ -1,4 +1,5 @@
-// Follows what the host is: its devices, addresses and routes, and from them the underlay to announce.
+// Follows what the host is: its devices, addresses and routes, and from them the underlay to
+// announce.
 
 import type { Family } from "../events/address.ts";
 import type { Clock } from "../events/clock.ts";

@@ -35,8 +35,9 @@ export type Step =
 /** Expiry is proposed by the quickest of many; the spread keeps the others from asking too. */
 const EXPIRY_SPREAD_MS = 500;
 /**
- * After the log was away nobody's lease is proposed for expiry at once: its holder could not renew it
- * either, and comes back to the log within this. An outage of the log alone withdraws nothing.
+ * After the log was away nobody's lease is proposed for expiry at once: its holder could not
+ * renew it either, and comes back to the log within this. An outage of the log alone withdraws
+ * nothing.
  */
 const EXPIRY_GRACE_MS = 15_000;
 

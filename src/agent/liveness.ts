@@ -24,8 +24,8 @@ export interface LivenessQuestion {
 const entry = z.object({ instance: z.string(), state: z.string() });
 
 /**
- * Who else is alive under this name, in words, or null when nobody shows up for GONE_MS. No entry is
- * no sign either: an agent that has just joined has yet to show itself.
+ * Who else is alive under this name, in words, or null when nobody shows up for GONE_MS. No entry
+ * is no sign either: an agent that has just joined has yet to show itself.
  */
 export async function aliveElsewhere(question: LivenessQuestion): Promise<string | null> {
   const { clock, signal, node } = question;

@@ -1,5 +1,5 @@
-// Problems in the program's log: each one once when it begins and once when it is over. What comes and
-// goes between two looks is not worth a line.
+// Problems in the program's log: each one once when it begins and once when it is over. What comes
+// and goes between two looks is not worth a line.
 
 import type { Logger } from "./logger.ts";
 

@@ -15,7 +15,10 @@ export interface Symptoms {
   readonly lostMs: number;
   readonly plan: Plan | null;
   readonly round: Round | null;
-  /** What keeps the host from saying what it has to say in the log, and its files from being right. */
+  /**
+   * What keeps the host from saying what it has to say in the log, and its files from being
+   * right.
+   */
   readonly keep: string | null;
   readonly file: string | null;
 }

@@ -19,6 +19,11 @@ export interface Speaker {
   heard(record: Recorded, verdict: Verdict): void;
 }
 
+interface Echo {
+  readonly payload: Uint8Array;
+  readonly verdict: Verdict;
+}
+
 /** An acknowledged record that does not come back within this was lost with its server. */
 const ECHO_MS = 5000;
 
@@ -31,19 +36,19 @@ export interface SpeakerDeps {
 
 export function createSpeaker({ log, clock, fabric, newId }: SpeakerDeps): Speaker {
   /** Sequences somebody waits for; a verdict may come before the append's own answer does. */
-  const recent = new Map<number, Verdict>();
-  const waiting = new Map<number, (verdict: Verdict) => void>();
+  const recent = new Map<number, Echo>();
+  const waiting = new Map<number, (echo: Echo) => void>();
   let outstanding = 0;
   /** How often a shared id was found used up, by that id. */
   const spent = new Map<string, number>();
   let heardSeq = 0;
 
-  function echoOf(seq: number): Promise<Verdict | null> {
+  function echoOf(seq: number): Promise<Echo | null> {
     const early = recent.get(seq);
     if (early !== undefined) return Promise.resolve(early);
     const stop = new AbortController();
     const late = sleep(clock, ECHO_MS, stop.signal).then(() => null);
-    const heard = new Promise<Verdict>((resolve) => waiting.set(seq, resolve));
+    const heard = new Promise<Echo>((resolve) => waiting.set(seq, resolve));
     return Promise.race([heard, late]).finally(() => {
       waiting.delete(seq);
       stop.abort();
@@ -57,17 +62,23 @@ export function createSpeaker({ log, clock, fabric, newId }: SpeakerDeps): Speak
     const subject = subjectOf(fabric, draft);
     outstanding++;
     try {
-      const stored = await log.append({ subject, payload: encode(draft, id), id });
+      const payload = encode(draft, id);
+      const stored = await log.append({ subject, payload, id });
       if (!stored.ok) return { ok: false, reason: "another writer was first" };
       if (shared !== null && stored.seq <= heardBefore) {
         // The first copy went by before this was asked for, and did not do: say it under a new id.
         spent.set(shared, (spent.get(shared) ?? 0) + 1);
         return { ok: false, reason: `said before, at sequence ${stored.seq}` };
       }
-      const verdict = await echoOf(stored.seq);
-      if (verdict === null)
+      const echo = await echoOf(stored.seq);
+      if (echo === null) {
         return { ok: false, reason: `sequence ${stored.seq} did not come back` };
-      return { ok: true, seq: stored.seq, verdict };
+      }
+      // A server that lost its last records gives their sequences out again.
+      if (shared === null && Buffer.compare(echo.payload, payload) !== 0) {
+        return { ok: false, reason: `sequence ${stored.seq} was lost and is another's now` };
+      }
+      return { ok: true, seq: stored.seq, verdict: echo.verdict };
     } catch (error) {
       if (error instanceof LogError) return { ok: false, reason: error.message };
       throw error;
@@ -82,8 +93,9 @@ export function createSpeaker({ log, clock, fabric, newId }: SpeakerDeps): Speak
     heard: (record, verdict) => {
       heardSeq = record.seq;
       if (outstanding === 0) return;
-      recent.set(record.seq, verdict);
-      waiting.get(record.seq)?.(verdict);
+      const echo = { payload: record.payload, verdict };
+      recent.set(record.seq, echo);
+      waiting.get(record.seq)?.(echo);
     },
   };
 }

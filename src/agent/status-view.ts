@@ -3,7 +3,7 @@
 import type { FabricState } from "../events/state.ts";
 import type { Round } from "../reconcilers/loop.ts";
 import type { PeerPlan, Plan } from "../reconcilers/plan.ts";
-import type { AgentPhase, AgentStatus, PeerStatus } from "./status.ts";
+import type { AgentPhase, AgentStatus, BoardEntry, PeerStatus } from "./status.ts";
 import type { TailView } from "./tail.ts";
 
 export interface Parts {
@@ -16,6 +16,8 @@ export interface Parts {
   readonly round: Round | null;
   /** Sequence up to which the kernel is known to be right. */
   readonly appliedSeq: number;
+  /** Whoever waits for a ready host reads subnet.env next. */
+  readonly fileInPlace: boolean;
   readonly problems: readonly string[];
   readonly stopping: boolean;
   readonly wasReady: boolean;
@@ -29,10 +31,13 @@ export function phaseOf(parts: Parts): AgentPhase {
   return parts.wasReady || parts.problems.length > 0 ? "degraded" : "starting";
 }
 
-/** The fold has passed the head seen at start and the last look at the kernel found no difference. */
+/**
+ * The fold has passed the head seen at start and the last look at the kernel found no difference.
+ */
 export function isReady(parts: Parts): boolean {
   const { tail, plan, round, state, node } = parts;
   if (!tail.caughtUp || tail.damage !== null || plan === null || round === null) return false;
+  if (!parts.fileInPlace) return false;
   return state.leases.has(node) && round.seq === plan.seq && round.clean;
 }
 
@@ -81,4 +86,11 @@ function peerStatus(peer: PeerPlan, { round, plan }: Parts): PeerStatus {
 /** Drift that was found and is not known to be healed yet. */
 function pendingDrift(round: Round | null): number {
   return round === null || round.clean ? 0 : round.driftCount;
+}
+
+/** N hosts with N peers each would otherwise write N² lines every other second. */
+export function boardEntryOf(status: AgentStatus): BoardEntry {
+  const peers = { applied: 0, pending: 0, failed: 0 };
+  for (const { state } of status.peers) peers[state]++;
+  return { ...status, peers };
 }

@@ -46,3 +46,8 @@ export interface AgentStatus {
   readonly quarantined: number;
   readonly version: string;
 }
+
+/** What a host shows on the status board: its status, with its peers counted instead of listed. */
+export interface BoardEntry extends Omit<AgentStatus, "peers"> {
+  readonly peers: { readonly [S in PeerStatus["state"]]: number };
+}

@@ -1,5 +1,6 @@
 // Keeps subnet.env what the plan says. Others read it and some delete it (a reboot empties /run, a
-// clean-up script removes it), so it is looked at every second; reading 120 bytes costs microseconds.
+// clean-up script removes it), so it is looked at every second; reading 120 bytes costs
+// microseconds.
 
 import { type Clock, sleep } from "../events/clock.ts";
 import type { DriftItem } from "../events/event.ts";
@@ -19,6 +20,8 @@ export interface SubnetFileDeps {
 export interface SubnetFile {
   /** Makes it right now; called when a plan is new. */
   ensure(): Promise<void>;
+  /** The file holds what is wanted now, as far as we last looked. */
+  inPlace(): boolean;
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -52,6 +55,10 @@ export function createSubnetFile(deps: SubnetFileDeps): SubnetFile {
 
   return {
     ensure,
+    inPlace: () => {
+      const want = wanted();
+      return want === null || want === verified;
+    },
     run: async (signal) => {
       while (!signal.aborted) {
         await ensure();

@@ -1,7 +1,7 @@
-// Follows the log and folds it, and knows whether what it follows is still the log it knows. A damaged
-// log (gone, recreated, gone backwards, cut off, rewritten) never reaches the fold: the tail says
-// why, keeps its state, and goes on by itself when the log is good again or when it is told to
-// accept it. It does not touch the kernel and appends nothing.
+// Follows the log and folds it, and knows whether what it follows is still the log it knows. A
+// damaged log (gone, recreated, gone backwards, cut off, rewritten) never reaches the fold: the
+// tail says why, keeps its state, and goes on by itself when the log is good again or when it is
+// told to accept it. It does not touch the kernel and appends nothing.
 
 import { type Clock, sleep } from "../events/clock.ts";
 import { type Folded, fold } from "../events/fold.ts";
@@ -93,7 +93,12 @@ export function createTail(deps: TailDeps): Tail {
     trouble = null;
     server = info.server;
     damage = await damageOf(log, info, place);
-    if (damage === null) place.created = info.created;
+    if (damage === null) {
+      // Another log, or one that lost its end, has another head to reach.
+      const target = place.created === info.created ? place.target : null;
+      place.target = Math.min(target ?? info.lastSeq, info.lastSeq);
+      place.created = info.created;
+    }
     return info;
   }
 
@@ -101,7 +106,6 @@ export function createTail(deps: TailDeps): Tail {
   async function follow(signal: AbortSignal): Promise<void> {
     const info = await look();
     if (damage !== null) return;
-    place.target ??= info.lastSeq;
     place.head = Math.max(place.state.seq, info.lastSeq);
     // Nothing has arrived yet, but it cannot be earlier than the last record.
     receivedMs ??= clock.nowMs();
@@ -112,7 +116,7 @@ export function createTail(deps: TailDeps): Tail {
     let known = false;
     for await (const batch of log.read(place.state.seq + 1, either)) {
       // The log may have been replaced after it was checked and before the reader stood on it.
-      if (!known) await look();
+      if (!known && (await look()).created !== info.created) return;
       // A batch that was under way when the log was accepted anew belongs to the old place.
       if (damage !== null || either.aborted) return;
       known = true;

@@ -1,6 +1,6 @@
-// Which device and addresses carry the traffic between hosts. Pure: facts and flags in, a choice or a
-// reason out. It is asked again whenever the host's devices, addresses or routes change, so that a
-// renumbered underlay is followed and announced (flannel decides once, at start).
+// Which device and addresses carry the traffic between hosts. Pure: facts and flags in, a choice or
+// a reason out. It is asked again whenever the host's devices, addresses or routes change, so that
+// a renumbered underlay is followed and announced (flannel decides once, at start).
 
 import { type Cidr, type Family, familyOf, type Ip } from "../events/address.ts";
 import type { HostDevice, HostFacts } from "../reconcilers/kernel.ts";

@@ -1,5 +1,5 @@
-// A loop's way to wait: until somebody wakes it or a time has passed. A wake-up that comes while the
-// loop is busy is not lost; any number of them are one.
+// A loop's way to wait: until somebody wakes it or a time has passed. A wake-up that comes while
+// the loop is busy is not lost; any number of them are one.
 
 import type { Clock } from "../events/clock.ts";
 

@@ -1,7 +1,7 @@
 // heddle wait: until every live host has applied a sequence. Hosts show their progress on the
 // status board; one that has been silent for a while is not waited for.
 
-import type { AgentStatus } from "../agent/status.ts";
+import type { BoardEntry } from "../agent/status.ts";
 import { sleep } from "../events/clock.ts";
 import type { HostStatus, StatusBoard } from "../events/status-board.ts";
 import { withLog } from "./connection.ts";
@@ -73,9 +73,9 @@ function note(hosts: Map<string, Progress>, entry: HostStatus, heardMs: number):
   hosts.set(entry.node, { applied: status.seq.applied, heardMs, stopping });
 }
 
-function readStatus(payload: Uint8Array): Pick<AgentStatus, "seq" | "state"> | null {
+function readStatus(payload: Uint8Array): Pick<BoardEntry, "seq" | "state"> | null {
   try {
-    const status = JSON.parse(new TextDecoder().decode(payload)) as Partial<AgentStatus> | null;
+    const status = JSON.parse(new TextDecoder().decode(payload)) as Partial<BoardEntry> | null;
     const applied = status?.seq?.applied;
     if (typeof applied !== "number" || status?.seq === undefined) return null;
     return { seq: status.seq, state: status.state ?? "starting" };

@@ -1,5 +1,6 @@
-// Which free subnets a node should claim. It starts at a place given by the node's name, so that hosts
-// that start together on an empty log mostly ask for different subnets; whoever loses asks again.
+// Which free subnets a node should claim. It starts at a place given by the node's name, so that
+// hosts that start together on an empty log mostly ask for different subnets; whoever loses asks
+// again.
 
 import type { Cidr } from "./address.ts";
 import { takenBy } from "./fold-lease.ts";

@@ -1,7 +1,7 @@
-// Data that was decoded before, by the very text it was written in. Most of a long log says again what
-// it said already (a renewal differs from the last one in its id alone), and parsing and checking
-// the same characters gives the same result. Only data that passed every check is kept; what is kept
-// is frozen, because many events share it; and it is bounded.
+// Data that was decoded before, by the very text it was written in. Most of a long log says again
+// what it said already (a renewal differs from the last one in its id alone), and parsing and
+// checking the same characters gives the same result. Only data that passed every check is kept;
+// what is kept is frozen, because many events share it; and it is bounded.
 
 import type { Draft, EventType } from "./event.ts";
 

@@ -1,6 +1,6 @@
-// Bytes to events and back. Decoding never throws: whatever cannot be read becomes a reason, and one
-// bad record stays one bad record. The subject is part of what is checked, because the subject is
-// what the server authenticated.
+// Bytes to events and back. Decoding never throws: whatever cannot be read becomes a reason, and
+// one bad record stays one bad record. The subject is part of what is checked, because the subject
+// is what the server authenticated.
 
 import type { z } from "zod";
 import { recall, remember } from "./codec-memo.ts";

@@ -1,7 +1,7 @@
 // Commands to events, or a reasoned refusal. It answers from the state the caller has, which may be
 // a moment old: what it lets through can still turn out void at its place in the log, so a refusal
-// here saves a round trip and gives a clear message, and the fold stays the arbiter. To keep the two
-// from disagreeing it tries each draft on the fold's own rules wherever that is possible.
+// here saves a round trip and gives a clear message, and the fold stays the arbiter. To keep the
+// two from disagreeing it tries each draft on the fold's own rules wherever that is possible.
 
 import type { Cidr } from "./address.ts";
 import { allocate } from "./allocate.ts";

@@ -1,6 +1,7 @@
 // Everything that can happen to the network: one zod schema per event type and version. A published
 // shape is never edited; a new one gets the next version and an upcaster (upcast.ts). The schemas
-// check form (addresses canonical, names valid); whether an event is allowed is the fold's question.
+// check form (addresses canonical, names valid); whether an event is allowed is the fold's
+// question.
 
 import { z } from "zod";
 import { parseCidr, parseIp, parseMac } from "./address.ts";

@@ -1,5 +1,5 @@
-// Who owns which subnet. All ownership changes of the fold are in this file; they keep one invariant:
-// `owners` holds exactly the subnets of `leases`, and no two leases overlap.
+// Who owns which subnet. All ownership changes of the fold are in this file; they keep one
+// invariant: `owners` holds exactly the subnets of `leases`, and no two leases overlap.
 
 import { type Cidr, overlaps, prefixOf } from "./address.ts";
 import type { EventOf } from "./event.ts";

@@ -1,6 +1,6 @@
-// Who is in the fabric and how to reach it. Identity is the node name: a node keeps its lease across
-// restarts, a new underlay address and a new MAC. What two nodes may not share is an endpoint: the
-// kernels of all others could not tell them apart.
+// Who is in the fabric and how to reach it. Identity is the node name: a node keeps its lease
+// across restarts, a new underlay address and a new MAC. What two nodes may not share is an
+// endpoint: the kernels of all others could not tell them apart.
 
 import type { EventOf, Member } from "./event.ts";
 import { dropLease, endpointsOf, withdraw } from "./fold-lease.ts";
@@ -8,10 +8,16 @@ import type { FabricState, Node } from "./state.ts";
 import { accepted, lost, type Verdict } from "./verdict.ts";
 
 /**
- * A name that another instance used this recently is not given away, whatever the newcomer believes:
- * of two hosts that start at once under one name, the second in the log is refused.
+ * A name that another instance used this recently is not given away, whatever the newcomer
+ * believes: of two hosts that start at once under one name, the second in the log is refused.
  */
 export const NAME_GUARD_MS = 6000;
+
+/**
+ * A member without a lease that has not spoken for so long no longer keeps its addresses from others:
+ * nothing else would ever end its membership, because only leases expire.
+ */
+const ABANDONED_MS = 600_000;
 
 type MemberEvent = EventOf<"NodeJoined" | "NodeUpdated" | "NodeLeft">;
 
@@ -34,6 +40,7 @@ function join(state: FabricState, data: Member): Verdict {
   }
   const clash = endpointClash(state, data);
   if (clash !== null) return lost(clash);
+  evictAbandoned(state, data);
   if (known !== undefined) withdraw(state, known);
   enter(state, {
     ...data,
@@ -52,6 +59,7 @@ function update(state: FabricState, data: Member): Verdict {
   const known = state.nodes.get(data.node);
   const fault = notMember(state, data) ?? endpointClash(state, data);
   if (known === undefined || fault !== null) return lost(fault ?? `${data.node} has not joined`);
+  evictAbandoned(state, data);
   withdraw(state, known);
   enter(state, { ...known, ...data, present: true, updatedSeq: state.seq, heardMs: state.timeMs });
   return accepted;
@@ -82,7 +90,23 @@ function enter(state: FabricState, node: Node): void {
 export function endpointClash(state: Readonly<FabricState>, data: Member): string | null {
   for (const endpoint of endpointsOf(data)) {
     const holder = state.endpoints.get(endpoint);
-    if (holder !== undefined && holder !== data.node) return `${endpoint} belongs to ${holder}`;
+    if (holder === undefined || holder === data.node || isAbandoned(state, holder)) continue;
+    return `${endpoint} belongs to ${holder}`;
   }
   return null;
+}
+
+function isAbandoned(state: Readonly<FabricState>, holder: string): boolean {
+  const node = state.nodes.get(holder);
+  if (node === undefined || state.leases.has(holder)) return false;
+  return state.timeMs - node.heardMs >= ABANDONED_MS;
+}
+
+function evictAbandoned(state: FabricState, data: Member): void {
+  for (const endpoint of endpointsOf(data)) {
+    const holder = state.endpoints.get(endpoint);
+    if (holder === undefined || holder === data.node) continue;
+    const node = state.nodes.get(holder);
+    if (node !== undefined) withdraw(state, node);
+  }
 }

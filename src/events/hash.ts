@@ -1,6 +1,6 @@
 // Small stable hashes. 64 bit for spreading: where a node starts to look for a free subnet, the MAC
-// address of its VTEP; FNV-1a, because it is written down in one line and every host must agree on it
-// for ever. 32 bit, quick, as the checksum of a file. Nothing here resists an adversary.
+// address of its VTEP; FNV-1a, because it is written down in one line and every host must agree on
+// it for ever. 32 bit, quick, as the checksum of a file. Nothing here resists an adversary.
 
 const OFFSET = 0xcbf29ce484222325n;
 const PRIME = 0x100000001b3n;

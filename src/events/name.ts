@@ -1,5 +1,5 @@
-// Names that appear in NATS subjects. A subject token cannot hold ".", "*", ">" or spaces, host names
-// and prefixes hold dots: the dot becomes "_", which neither may contain, so the mapping is
+// Names that appear in NATS subjects. A subject token cannot hold ".", "*", ">" or spaces, host
+// names and prefixes hold dots: the dot becomes "_", which neither may contain, so the mapping is
 // one-to-one in both directions.
 
 import type { Cidr } from "./address.ts";

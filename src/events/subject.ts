@@ -1,6 +1,7 @@
-// Where each event is published. The writer is in the subject, so that NATS permissions authenticate
-// it: a host may publish below `heddle.<fabric>.node.<itself>` only. The codec compares the subject a
-// record arrived on with the subject its content belongs on; a difference is a forgery.
+// Where each event is published. The writer is in the subject, so that NATS permissions
+// authenticate it: a host may publish below `heddle.<fabric>.node.<itself>` only. The codec
+// compares the subject a record arrived on with the subject its content belongs on; a difference is
+// a forgery.
 
 import type { Draft } from "./event.ts";
 import { cidrToken, nameToken } from "./name.ts";

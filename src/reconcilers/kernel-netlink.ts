@@ -24,6 +24,7 @@ import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE } from "./kernel-netlink-outcome.ts";
+import { OwnFdb } from "./kernel-netlink-own-fdb.ts";
 import { dumpRoutes, mergeRoutes, routeOf } from "./kernel-netlink-route.ts";
 import { delRules, RuleReader, setRules } from "./kernel-netlink-rule.ts";
 import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
@@ -45,6 +46,7 @@ export class NetlinkKernel implements Kernel {
   readonly #socket: NetlinkSocket;
   readonly #rules: RuleReader;
   readonly #gateways: Gateways = new Map();
+  readonly #ownFdb = new OwnFdb(() => performance.now());
   /** What notifications are about; null until the first observe. */
   #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
   #swept = false;
@@ -143,6 +145,10 @@ export class NetlinkKernel implements Kernel {
 
   async #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
     if (ops.length === 0) return [];
+    for (const { noun, verb, object } of ops) {
+      const index = noun === "fdb" ? devices.indexOf(object.dev) : null;
+      if (noun === "fdb" && index !== null) this.#ownFdb.expect(verb, object, index);
+    }
     return await applyBatch(this.#socket, devices, this.#gateways, ops);
   }
 
@@ -166,6 +172,7 @@ export class NetlinkKernel implements Kernel {
       netns: this.#netns,
       ownPort: this.#socket.port,
       interest: () => this.#interest,
+      expected: (frame) => this.#ownFdb.isEcho(frame),
       onDirty: onChange,
     });
   }

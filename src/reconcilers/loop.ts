@@ -59,6 +59,8 @@ class ReconcileLoop implements Loop {
   #watch: Watch | null = null;
   #cancelTimer: (() => void) | null = null;
   #endTurn: (() => void) | null = null;
+  /** Counts what may have changed the kernel without us: notifications, and time. */
+  #stamp = 0;
   /** Rounds in a row that could not be finished; the next one waits the longer. */
   #unfinished = 0;
   #retryAtMs: number | null = null;
@@ -73,7 +75,7 @@ class ReconcileLoop implements Loop {
   constructor(options: LoopOptions) {
     this.#options = options;
     const { kernel, clock, wanted } = options;
-    this.#context = { kernel, clock, wanted, memory: newMemory() };
+    this.#context = { kernel, clock, wanted, memory: newMemory(), stamp: () => this.#stamp };
   }
 
   wake(): void {
@@ -87,6 +89,7 @@ class ReconcileLoop implements Loop {
 
   /** The kernel changed: at once after quiet, else when the rest is over. */
   #stir(): void {
+    this.#stamp++;
     if (this.#stopped || this.#stirred) return;
     if (!this.#running && this.#options.clock.nowMs() >= this.#restUntilMs) {
       this.wake();
@@ -195,6 +198,7 @@ class ReconcileLoop implements Loop {
 
   /** The socket that notifies may be as dead as the one that was read from. */
   #unwatch(): void {
+    this.#stamp++;
     this.#watch?.close();
     this.#watch = null;
   }
@@ -209,7 +213,10 @@ class ReconcileLoop implements Loop {
     const retryAtMs = Math.min(passAtMs, this.#retryAtMs ?? passAtMs);
     const atMs = this.#stirred ? Math.min(retryAtMs, this.#restUntilMs) : retryAtMs;
     this.#cancelTimer?.();
-    this.#cancelTimer = clock.after(Math.max(0, atMs - clock.nowMs()), () => this.wake());
+    this.#cancelTimer = clock.after(Math.max(0, atMs - clock.nowMs()), () => {
+      this.#stamp++;
+      this.wake();
+    });
   }
 }
 

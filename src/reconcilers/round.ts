@@ -52,10 +52,13 @@ export interface Memory {
   /** What we changed or tried to since `verified`. */
   readonly touched: Set<string>;
   verified: { readonly kernel: KernelState; readonly options: DiffOptions } | null;
+  /** The kernel as it was last read, for as long as nothing is known to have changed it. */
+  known: { readonly kernel: KernelState; readonly scope: string; readonly stamp: number } | null;
 }
 
 export function newMemory(): Memory {
-  return { retries: new Map(), unhealed: new Map(), touched: new Set(), verified: null };
+  const nothing = { verified: null, known: null };
+  return { retries: new Map(), unhealed: new Map(), touched: new Set(), ...nothing };
 }
 
 export interface RoundContext {
@@ -63,12 +66,32 @@ export interface RoundContext {
   readonly clock: Clock;
   readonly memory: Memory;
   readonly wanted: () => Wanted;
+  /** Another number whenever the kernel may have changed without us. */
+  readonly stamp: () => number;
 }
 
 interface Task {
   readonly plan: Plan;
   readonly scope: Scope;
   readonly options: DiffOptions;
+}
+
+/**
+ * What the last look found, if it still holds: a change in the log is then in the kernel without a
+ * dump before it. The dump after it comes in any case, and finds what was missed.
+ */
+function knownKernel({ memory, stamp }: RoundContext, scope: Scope): KernelState | null {
+  const { known } = memory;
+  const holds = known?.stamp === stamp() && known.scope === JSON.stringify(scope);
+  return holds ? known.kernel : null;
+}
+
+async function look({ kernel, memory, stamp }: RoundContext, scope: Scope): Promise<KernelState> {
+  memory.known = null;
+  const before = stamp();
+  const found = await kernel.observe(scope);
+  memory.known = { kernel: found, scope: JSON.stringify(scope), stamp: before };
+  return found;
 }
 
 /** Runs one round. Throws what `kernel.observe` throws. */
@@ -78,10 +101,10 @@ export async function runRound(
   prune: boolean,
   scope: Scope,
 ): Promise<Round> {
-  const { kernel, clock, memory } = context;
+  const { clock, memory } = context;
   const startMs = clock.nowMs();
   const task: Task = { plan, scope, options: { fabric: plan.fabric, prune } };
-  const have = await kernel.observe(scope);
+  const have = knownKernel(context, scope) ?? (await look(context, scope));
   const ops = diff(plan.kernel, have, task.options);
   forget(memory.retries, ops);
   noteDrift(memory, have, ops);
@@ -155,6 +178,7 @@ async function applyPhase(
     attempt.tried.add(idOf(op));
     memory.touched.add(idOf(op));
   }
+  memory.known = null;
   const outcomes = await kernel.apply(ops);
   return ops.filter((op, i) => {
     const outcome = outcomes[i];
@@ -165,12 +189,9 @@ async function applyPhase(
 }
 
 /** What is still not as wanted. An op that was accepted and changed nothing counts as failed. */
-async function verify(
-  { kernel, clock, memory }: RoundContext,
-  task: Task,
-  attempt: Attempt,
-): Promise<readonly Op[]> {
-  const have = await kernel.observe(task.scope);
+async function verify(context: RoundContext, task: Task, attempt: Attempt): Promise<readonly Op[]> {
+  const { clock, memory } = context;
+  const have = await look(context, task.scope);
   const rest = diff(task.plan.kernel, have, task.options);
   for (const op of rest) {
     const id = idOf(op);

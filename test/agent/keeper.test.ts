@@ -140,7 +140,7 @@ describe("the lease of a silent host", () => {
     expect(stepOf(story(), me, 61_000)).toEqual({ kind: "do", command });
   });
 
-  test("is left alone while the log is only just back: its holder could not renew it either", () => {
+  test("is left alone while the log is only just back: its holder could not renew either", () => {
     const long = base()
       .join("h2")
       .claim("h2", ["10.5.2.0/24"], 600)

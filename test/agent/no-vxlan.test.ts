@@ -1,4 +1,5 @@
-// An agent on a kernel without VXLAN. Such a kernel cannot be had in a test, so this one is the model.
+// An agent on a kernel without VXLAN. Such a kernel cannot be had in a test, so this one is the
+// model.
 
 import { expect, test } from "bun:test";
 import { type Agent, startAgent } from "../../src/agent/agent.ts";
@@ -64,7 +65,7 @@ async function given(clock: Clock): Promise<{ agent: Agent; lines: string[]; sen
   return { agent, lines, sent };
 }
 
-test("without VXLAN in the kernel (model) the agent says so once, keeps its lease, and tries again", async () => {
+test("without VXLAN in the kernel (model) the agent says so once and tries again", async () => {
   const clock = manualClock();
   const { agent, lines, sent } = await given(clock);
   await clock.advance(5000);

@@ -42,7 +42,7 @@ function given() {
   };
   const other = (draft: Draft, id: string) =>
     log.append({ subject: subjectOf("t", draft), payload: encode(draft, "x"), id });
-  return { clock, client, appends, speaker, hear, say, other };
+  return { clock, memory, client, appends, speaker, hear, say, other };
 }
 
 test("what became of an event is what the fold says, when the own tail has passed it", async () => {
@@ -81,6 +81,17 @@ test("an acknowledged event that does not come back is told after a while", asyn
   expect(result.said).toEqual({ ok: false, reason: "sequence 1 did not come back" });
 });
 
+test("a sequence that was lost and given out again is no answer", async () => {
+  const { clock, memory, hear, say, other } = given();
+  const result = say(left);
+  await clock.advance(0);
+  memory.loseTail(1);
+  await other({ ...left, data: { node: "h2", reason: "" } }, "other");
+  await hear(1);
+  await clock.advance(0);
+  expect(result.said).toEqual({ ok: false, reason: "sequence 1 was lost and is another's now" });
+});
+
 test("a log that cannot be reached is a reason, not an exception", async () => {
   const { clock, client, say } = given();
   client.partition(true);
@@ -106,7 +117,7 @@ describe("the expiry of one lease", () => {
     expect(id).toBe("expire-h2-3-0");
   });
 
-  test("that was proposed in vain before is proposed anew, not swallowed as a duplicate", async () => {
+  test("that was proposed in vain is proposed anew, not swallowed as a duplicate", async () => {
     const { clock, hear, say, appends } = given();
     const first = say(over);
     await clock.advance(0);

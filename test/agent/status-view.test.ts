@@ -45,6 +45,7 @@ const parts = (part: Partial<Parts> = {}): Parts => ({
   plan,
   round,
   appliedSeq: seq,
+  fileInPlace: true,
   problems: [],
   stopping: false,
   wasReady: false,
@@ -57,6 +58,10 @@ describe("an agent is ready", () => {
   test("when the fold has passed the head and the kernel was found as wanted", () => {
     expect(isReady(parts())).toBe(true);
     expect(phaseOf(parts())).toBe("ready");
+  });
+
+  test("not before subnet.env holds what the plan says", () => {
+    expect(phaseOf(parts({ fileInPlace: false }))).toBe("starting");
   });
 
   test.each([

@@ -57,7 +57,7 @@ test("what is wanted is written once and not again", async () => {
 });
 
 describe("it is drift", () => {
-  test("when somebody deleted or changed the file, and it is put right within a second", async () => {
+  test("when somebody deleted or changed the file; it is put right within a second", async () => {
     const { clock, disk, seen, file } = given();
     const stop = new AbortController();
     seen.want = "A=1\n";

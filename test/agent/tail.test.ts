@@ -140,7 +140,7 @@ describe("a tail", () => {
     expect(tail.view()).toMatchObject({ seq: 0, caughtUp: true });
   });
 
-  test("that cannot read at first tries until it can, and has not caught up before (W5)", async () => {
+  test("that cannot read at first tries until it can, not caught up before (W5)", async () => {
     const world = new World();
     await world.fill(3);
     world.client.partition(true);

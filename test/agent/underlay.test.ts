@@ -41,7 +41,7 @@ const chosen = (...args: Parameters<typeof choose>) => {
   return choice.ok ? [choice.underlay.dev, choice.underlay.local] : choice.reason;
 };
 
-test("without a flag it is the device of the first default route, with all that is on its link", () => {
+test("without a flag it is the device of the first default route, with what is on its link", () => {
   expect(choose()).toEqual({
     ok: true,
     underlay: {

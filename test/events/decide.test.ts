@@ -12,7 +12,7 @@ const given = () => history("t").config({ Network: "10.5.0.0/16" }).join("h1").j
 const when = (story: History, asked: Command) => decide(story.state(), asked);
 const member = (node: string, part = {}) => ({ ...defaultMember("t", node), ...part });
 
-/** When the command may be asked for: nobody proposes an expiry, or takes a name, before its time. */
+/** When it may be asked for: nobody proposes an expiry, or takes a name, before its time. */
 function dueMs(state: Readonly<FabricState>, asked: Command): number {
   if (asked.type === "Expire") return state.leases.get(asked.owner)?.expiresMs ?? state.timeMs;
   return asked.type === "Join" ? state.timeMs + NAME_GUARD_MS : state.timeMs;

@@ -32,7 +32,7 @@ describe("NodeJoined", () => {
     expect(story.state().endpoints.has("198.18.0.1")).toBe(false);
   });
 
-  test("after it had left keeps epoch and previous subnet, so that it asks for the same again", () => {
+  test("after it had left keeps epoch and previous subnet, to ask for the same again", () => {
     const story = given().join("h1").claim("h1", [A]).leave("h1").join("h1");
     expect(story.state().nodes.get("h1")).toMatchObject({ epoch: 1, previous: [A] });
   });
@@ -45,6 +45,20 @@ describe("NodeJoined", () => {
     expect(said(story)).toBe("void: the name h1 is in use by instance boot-of-h1");
     expect(story.state().nodes.get("h1")?.publicIp).toBe("198.18.0.1");
     story.append(joined("h1", { instance: "impostor", publicIp: "198.18.7.7" }));
+  });
+
+  test("takes the address of a member that has no lease and was silent for ten minutes", () => {
+    const story = given().join("h1").wait(599_000);
+    story.append(joined("h2", { publicIp: "198.18.0.1" }), "void");
+    story.wait(1000).append(joined("h2", { publicIp: "198.18.0.1" }));
+    expect(story.state().nodes.get("h1")?.present).toBe(false);
+    expect(story.state().endpoints.get("198.18.0.1")).toBe("h2");
+  });
+
+  test("never takes the address of a member that holds a lease, however silent", () => {
+    const story = given().join("h1").claim("h1", [A]).wait(601_000);
+    story.append(joined("h2", { publicIp: "198.18.0.1" }), "void");
+    expect(said(story)).toBe("void: 198.18.0.1 belongs to h1");
   });
 
   test("of the same instance is never refused its own name", () => {

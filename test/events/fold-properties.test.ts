@@ -1,4 +1,5 @@
-// What holds for the fold whatever a log contains: histories of honest, late, forged and broken writers.
+// What holds for the fold whatever a log contains: histories of honest, late, forged and broken
+// writers.
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
@@ -96,7 +97,7 @@ test("a record that is stored twice in a row changes nothing the second time", (
   );
 });
 
-test("a record that is not accepted changes nothing but the place, the time and the quarantine", () => {
+test("a record that is not accepted changes nothing but place, time and quarantine", () => {
   const rest = (state: FabricState) => {
     const { seq: _, timeMs: __, quarantine: ___, ...others } = stateDocument(state);
     return structuredClone(others);
@@ -124,7 +125,7 @@ test("a record that is not accepted changes nothing but the place, the time and 
   );
 });
 
-test("subnets have one owner, inside the pool, whoever claims, renews, leaves or configures", () => {
+test("subnets have one owner, inside the pool, whoever claims, leaves or configures", () => {
   fc.assert(
     fc.property(steps, (all) => {
       const epochs = new Map<string, number>();

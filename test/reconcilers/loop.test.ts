@@ -21,13 +21,16 @@ describe("a round", () => {
     expect(kernel.watchers.size).toBe(1);
   });
 
-  test("writes nothing and looks once when all is well", async () => {
-    const { kernel, settle, rounds } = host();
+  test("writes nothing when all is well, and looks only when the kernel stirred", async () => {
+    const { kernel, clock, settle, rounds } = host();
     await settle();
     const before = { batches: kernel.batches.length, observed: kernel.observed };
     await settle();
-    expect(kernel.batches.length).toBe(before.batches);
+    expect(kernel.observed).toBe(before.observed);
+    kernel.tamper();
+    await clock.advance(0);
     expect(kernel.observed).toBe(before.observed + 1);
+    expect(kernel.batches.length).toBe(before.batches);
     expect(rounds.at(-1)?.clean).toBe(true);
     expect(kernel.watchers.size).toBe(1);
   });

@@ -1,6 +1,6 @@
-// What fast-check draws for the log: names, prefixes, configurations, events, and whole histories of
-// records as many honest, late, forged and broken writers would leave them. The universe is small on
-// purpose (five hosts, a handful of subnets), so that writers get in each other's way.
+// What fast-check draws for the log: names, prefixes, configurations, events, and whole histories
+// of records as many honest, late, forged and broken writers would leave them. The universe is
+// small on purpose (five hosts, a handful of subnets), so that writers get in each other's way.
 
 import fc from "fast-check";
 import { formatPrefix, networkBase } from "../../src/events/address.ts";

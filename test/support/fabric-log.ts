@@ -1,5 +1,5 @@
-// The nats-server of a test's fabric, inside the switch's namespace, to be stopped, killed, frozen and
-// rolled back while the agents run. It keeps its address and its store; the fabric ends it.
+// The nats-server of a test's fabric, inside the switch's namespace, to be stopped, killed, frozen
+// and rolled back while the agents run. It keeps its address and its store; the fabric ends it.
 
 import { cp, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
-// A fabric of real agent processes in network namespaces, for tests: the one of `heddle dev`, with what
-// a test wants to ask and do. Everything it made is gone after `close`, also when the test failed.
+// A fabric of real agent processes in network namespaces, for tests: the one of `heddle dev`, with
+// what a test wants to ask and do. Everything it made is gone after `close`, also when the test
+// failed.
 
 import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,6 +15,7 @@ import {
   type DevHost,
   type DevOptions,
   removeFabric,
+  removeStaleFabrics,
 } from "../../src/cli/dev-fabric.ts";
 import { inside } from "../../src/cli/dev-netns.ts";
 import { FabricLog } from "./fabric-log.ts";
@@ -56,6 +58,7 @@ export class TestFabric {
 
   /** Hosts, wire and server; no configuration, no agents. */
   static async create(options: Partial<DevOptions> & { hosts: number }): Promise<TestFabric> {
+    if (made === 0) removeStaleFabrics();
     const dir = mkdtempSync(join(tmpdir(), "heddle-fabric-"));
     const prefix = `hd${process.pid}${String.fromCharCode(97 + (made++ % 26))}`;
     const dev = await createFabric({ prefix, dir, ...options });
@@ -265,7 +268,9 @@ export class TestFabric {
   }
 }
 
-/** A fabric for one test: removed afterwards, with its agents' logs on stderr if the test failed. */
+/**
+ * A fabric for one test: removed afterwards, with its agents' logs on stderr if the test failed.
+ */
 export async function withFabric(
   options: Parameters<typeof TestFabric.create>[0],
   work: (fabric: TestFabric) => Promise<void>,

@@ -1,5 +1,6 @@
-// One stored payload per event type and version, as it stands in logs out there: decoding must accept
-// every file of test/fixtures/events for ever. A file is added for a new version, never changed.
+// One stored payload per event type and version, as it stands in logs out there: decoding must
+// accept every file of test/fixtures/events for ever. A file is added for a new version, never
+// changed.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// What a stranger with a NATS client could do to the log, as a program of its own, because the server
-// of a fabric listens inside a network namespace. TestFabric starts it there.
+// What a stranger with a NATS client could do to the log, as a program of its own, because the
+// server of a fabric listens inside a network namespace. TestFabric starts it there.
 //
 //   bun nats-tool.ts URL publish                 JSON lines { subject, base64, id? } from stdin
 //   bun nats-tool.ts URL delete-stream NAME

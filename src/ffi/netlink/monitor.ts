@@ -1,6 +1,6 @@
 // Tells that something in the kernel changed, without saying what: whoever is told looks again.
 // Notifications arrive through the event loop. Changes made through our own request socket are
-// left out, where the kernel names their author (it does not for vxlan forwarding entries). When
+// left out: the kernel names their author, but for vxlan forwarding entries, which `expected` tells. When
 // the kernel drops notifications it closes the socket with ENOBUFS: that counts as a change, and
 // the socket is opened again.
 
@@ -75,6 +75,8 @@ export interface MonitorOptions {
   readonly ownPort: number;
   /** What matters just now; null means everything. */
   readonly interest: () => Interest | null;
+  /** True for a notification of a change that we made and that the kernel did not sign. */
+  readonly expected?: (frame: Frame) => boolean;
   readonly onDirty: () => void;
   /** Receive buffer in bytes. */
   readonly receiveBuffer?: number;
@@ -179,7 +181,8 @@ export class Monitor {
       const table = nftables.read(frame).attrs.NFTA_TABLE;
       return wanted === null || table === undefined || wanted.tables.has(table);
     }
-    return frame.pid !== ownPort && (wanted === null || routeMatters(frame, wanted));
+    if (frame.pid === ownPort || this.#options.expected?.(frame) === true) return false;
+    return wanted === null || routeMatters(frame, wanted);
   }
 
   #tell(): void {
