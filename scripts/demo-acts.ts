@@ -7,6 +7,8 @@ import {
   DemoFailure,
   endAgent,
   heddle,
+  heddleOn,
+  indent,
   quiet,
   record,
   type Stage,
@@ -15,6 +17,7 @@ import {
   startAgent,
   title,
   until,
+  untilReady,
 } from "./demo-stage.ts";
 
 export interface Acts {
@@ -27,164 +30,162 @@ export interface Acts {
 export interface Before {
   readonly seq: number;
   readonly time: string;
-  readonly routes: string;
-  readonly fdb: string;
+  readonly kernel: string;
 }
 
-/** Between two packets of the ping that must not lose any. */
-const PING_INTERVAL_S = 0.005;
-const PING_COUNT = 1000;
+/** As fast as ping goes without flooding: a lost millisecond would be a lost packet. */
+const PING = ["ping", "-n", "-q", "-i", "0.0001", "-c", "50000"];
+/** So that packets flow before the agent is killed. */
+const WARM_UP_MS = 300;
 const HEAL_LIMIT_MS = 2000;
+const OUR_ROUTES = ["ip", "route", "show", "proto", "104"];
 
 export const act = { pingAll, healRoute, killAgent, leave, replay, timeTravel } as const;
 
 function pingAll({ stage, containers, backend }: Acts): void {
-  title(`every container pings every other over ${backend}`);
+  title(`Every container pings every other over ${backend}`);
   let pairs = 0;
   for (const from of containers) {
     for (const to of containers) {
       if (from === to || to.ipv4 === null) continue;
-      const ran = quiet(from.netns, ["ping", "-c1", "-W2", to.ipv4]);
-      if (ran.code !== 0) throw new DemoFailure(`${from.netns} cannot reach ${to.ipv4}`);
-      say(`${from.netns}  ${ran.out.split("\n")[1]}`);
+      const ran = quiet(from.netns, ["ping", "-n", "-c1", "-W2", to.ipv4]);
+      const words = `${shortName(from)}$ ping ${to.ipv4}`;
+      if (ran.code !== 0) throw new DemoFailure(`${words}: no answer`);
+      say(`${words.padEnd(26)} ${ran.out.split("\n")[1]}`);
       pairs++;
     }
   }
-  const netns = hostOf(stage, 0).netns;
-  show(netns, ["ip", "route", "show", "proto", "104"]);
+  const { netns } = hostOf(stage, 0);
+  const also = backend === "vxlan" ? ", and where to send what is for its MAC address" : "";
+  say(`\nWhat makes it so on h1: a route to each peer${also}`);
+  show(netns, OUR_ROUTES);
   if (backend === "vxlan") show(netns, ["bridge", "fdb", "show", "dev", "heddle.1"]);
   record(stage, "container pairs that ping", `${pairs} of ${pairs}`);
 }
 
 async function healRoute({ stage, containers }: Acts): Promise<void> {
-  title("somebody deletes a route; the host puts it back and says so in the log");
-  const host = hostOf(stage, 0);
+  title("Somebody deletes a route; the host puts it back and says so in the log");
+  const { name, netns } = hostOf(stage, 0);
   const subnet = subnetBehind(containers[1]);
-  const present = (): boolean => quiet(host.netns, ["ip", "route", "show", subnet]).out !== "";
-  show(host.netns, ["ip", "route", "del", subnet]);
-  const ms = await until(`${subnet} is back on ${host.name}`, HEAL_LIMIT_MS, present);
-  show(host.netns, ["ip", "route", "show", subnet]);
+  show(netns, ["ip", "route", "del", subnet]);
+  const present = (): boolean => quiet(netns, ["ip", "route", "show", subnet]).out !== "";
+  const ms = await until(`${subnet} is back on ${name}`, HEAL_LIMIT_MS, present);
+  show(netns, ["ip", "route", "show", subnet]);
   await until("the log has DriftHealed", 5000, () => events(stage, "DriftHealed") !== "");
   heddle(stage, ["events", "--type", "DriftHealed"]);
-  record(stage, "deleted route healed", `${ms.toFixed(0)} ms`);
+  record(stage, "a deleted route is back after", `${ms.toFixed(0)} ms`);
 }
 
 async function killAgent({ stage, containers }: Acts): Promise<void> {
-  title("an agent is killed with kill -9 while packets flow, and started again");
+  title("An agent is killed with kill -9 while packets flow, and started again");
   const host = hostOf(stage, 0);
-  const to = containers[1]?.ipv4;
-  const from = containers[0]?.netns;
-  if (to == null || from === undefined) throw new DemoFailure("no containers");
-  const count = String(PING_COUNT);
-  const command = inside(from, ["ping", "-q", "-i", String(PING_INTERVAL_S), "-c", count, to]);
+  const [from, to] = containers;
+  if (from === undefined || to === undefined) throw new DemoFailure("no containers");
+  say(`${shortName(from)}$ ${PING.join(" ")} ${to.ipv4} &`);
+  const command = inside(from.netns, [...PING, to.ipv4 ?? ""]);
   const ping = Bun.spawn([...command], { stdin: "ignore", stdout: "pipe" });
-  await Bun.sleep(1000);
+  await Bun.sleep(WARM_UP_MS);
   await endAgent(stage, host.name, "SIGKILL");
-  say(`${host.netns}$ kill -9 <heddle agent>`);
+  say(`${host.name}$ kill -9 $(pidof heddle)`);
   startAgent(stage, host);
-  const ms = await until("the agent is ready again", 10_000, () => isReady(stage, host.socket));
-  say(`agent of ${host.name} ready again after ${ms.toFixed(0)} ms`);
+  say(`${host.name}$ heddle agent &`);
+  const ms = await untilReady(host, stage.fabric.hosts.length - 1);
+  if (ping.exitCode !== null) throw new DemoFailure("the ping was over before the agent was back");
   const report = await new Response(ping.stdout).text();
-  const lines = report.split("\n").filter((line) => line.includes("packets"));
-  say(`    ${lines.join("")}`);
+  say(indent(report.split("\n").find((line) => line.includes("packets")) ?? report));
   const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(report) ?? [];
   if (sent === undefined || sent !== received) throw new DemoFailure("packets were lost");
-  record(stage, "packets lost over kill -9 and restart", `0 of ${sent}`);
+  record(stage, "packets lost while the agent was dead", `0 of ${sent}`);
+  record(stage, "a killed agent is ready again after", `${ms.toFixed(0)} ms`);
 }
 
-async function leave(acts: Acts): Promise<Before> {
-  const { stage, containers } = acts;
-  title("a host leaves: its routes are withdrawn everywhere");
+async function leave({ stage, containers }: Acts): Promise<Before> {
+  title("A host leaves: what leads to it is withdrawn everywhere");
   const [first, second, third] = [hostOf(stage, 0), hostOf(stage, 1), hostOf(stage, 2)];
   const before = look(stage);
   const subnet = subnetBehind(containers[2]);
-  const down = ["down", "--socket", third.socket, "--subnet-file", third.subnetFile];
+  const files = ["--socket", third.socket, "--subnet-file", third.subnetFile];
   const start = performance.now();
-  const own = ["--nats", stage.fabric.nats, "--node", third.name];
-  show(third.netns, [...stage.program, ...down, ...own]);
+  heddleOn(stage, third, ["down"], [...files, "--nats", stage.fabric.nats, "--node", third.name]);
+  await stage.agents.get(third.name)?.exited;
   stage.agents.delete(third.name);
   for (const host of [first, second]) {
     const gone = (): boolean => quiet(host.netns, ["ip", "route", "show", subnet]).out === "";
     await until(`${subnet} is gone from ${host.name}`, HEAL_LIMIT_MS, gone);
   }
   const ms = performance.now() - start;
-  show(first.netns, ["ip", "route", "show", "proto", "104"]);
-  heddle(stage, ["nodes"]);
-  record(stage, "host left, withdrawn everywhere", `${ms.toFixed(0)} ms`);
+  show(first.netns, OUR_ROUTES);
+  show(second.netns, OUR_ROUTES);
+  record(stage, "a host that leaves is withdrawn everywhere after", `${ms.toFixed(0)} ms`);
   return before;
 }
 
-function replay({ stage, backend }: Acts, before: Before): void {
-  title("the same history, replayed into an empty namespace, gives the same kernel");
-  const netns = `${hostOf(stage, 0).netns}-replay`;
+function replay({ stage }: Acts, before: Before): void {
+  title("The same history, replayed into an empty namespace, gives the same kernel");
+  const host = hostOf(stage, 0);
+  const netns = `${host.netns}-replay`;
   addNetns(netns);
+  say("$ ip netns add museum");
   try {
-    const at = String(before.seq);
-    const args = ["replay", "--node", hostOf(stage, 0).name, "--at", at, "--netns", netns];
-    heddle(stage, args);
-    show(netns, ["ip", "route", "show", "proto", "104"]);
-    const routes = kernelRoutes(netns);
-    const fdb = kernelFdb(netns, backend);
-    if (routes !== before.routes) throw new DemoFailure("replayed routes differ");
-    if (fdb !== before.fdb) throw new DemoFailure("replayed FDB entries differ");
-    record(stage, "replayed kernel state compared with the host's", "identical");
+    const args = ["replay", "--node", host.name, "--at", String(before.seq), "--netns", "museum"];
+    heddle(stage, args, [["museum", netns]]);
+    const replayed = kernelOf(netns);
+    say(
+      "\nRoutes, neighbours, forwarding entries and addresses there, as ip and bridge show them:",
+    );
+    say(indent(replayed));
+    if (replayed !== before.kernel) {
+      throw new DemoFailure(`the replayed kernel differs; the host had\n${before.kernel}`);
+    }
+    record(stage, "replayed kernel compared with the host's own", "identical");
   } finally {
     deleteNetns(netns);
   }
 }
 
 function timeTravel({ stage }: Acts, before: Before): void {
-  title("the network as it was a moment ago, and what changed since");
+  title("The network as it was before that, what changed since, and all that ever happened");
   heddle(stage, ["state", "--at", before.time]);
-  heddle(stage, ["diff", "--from", String(before.seq), "--to", String(headOf(stage))]);
+  heddle(stage, ["diff", "--from", String(before.seq)]);
   heddle(stage, ["events"]);
-  record(stage, "state and difference at any sequence or time", `sequence ${before.seq} shown`);
+  record(stage, "the past is shown as of", before.time);
 }
 
 function look(stage: Stage): Before {
-  const { netns } = hostOf(stage, 0);
-  const seq = headOf(stage);
-  return {
-    seq,
-    time: new Date().toISOString(),
-    routes: kernelRoutes(netns),
-    fdb: kernelFdb(netns, "vxlan"),
-  };
-}
-
-function headOf(stage: Stage): number {
   const args = ["state", "--json", "--nats", stage.fabric.nats];
-  const state = quiet(stage.fabric.switch, [...stage.program, ...args]);
-  return JSON.parse(state.out).seq;
+  const state = quiet(stage.fabric.switch, [stage.program, ...args]);
+  const { seq } = JSON.parse(state.out) as { seq: number };
+  return { seq, time: new Date().toISOString(), kernel: kernelOf(hostOf(stage, 0).netns) };
 }
 
-/** Our routes as the kernel tells them to an independent reader. */
-function kernelRoutes(netns: string): string {
-  return quiet(netns, ["ip", "route", "show", "proto", "104"]).out;
-}
-
-function kernelFdb(netns: string, backend: string): string {
-  if (backend !== "vxlan") return "";
-  return quiet(netns, ["bridge", "fdb", "show", "dev", "heddle.1"])
-    .out.split("\n")
-    .sort()
+/** What we make, as the kernel tells it to independent readers. */
+function kernelOf(netns: string): string {
+  const lines = [OUR_ROUTES, ["ip", "neigh", "show", "proto", "104"], ["bridge", "fdb", "show"]];
+  const shown = lines.flatMap((command) => quiet(netns, command).out.split("\n").sort());
+  const addresses = quiet(netns, ["ip", "-br", "addr", "show", "type", "vxlan"]).out.split("\n");
+  const ofHost = /dev (eth0|ctr0|lo)|^33:33:|^01:00:5e:/;
+  const ours = shown.filter((line) => line.includes("proto 104") || !ofHost.test(line));
+  const routes = quiet(netns, OUR_ROUTES).out.split("\n");
+  return [...new Set([...routes, ...ours, ...addresses])]
+    .map((line) => line.replace(/\s+/g, " ").trim())
+    .filter((line) => line !== "")
     .join("\n");
-}
-
-function isReady(stage: Stage, socket: string): boolean {
-  const command = [...stage.program, "status", "--socket", socket, "--brief"];
-  return Bun.spawnSync(command, { stderr: "ignore" }).exitCode === 0;
 }
 
 function events(stage: Stage, type: string): string {
   const args = ["events", "--type", type, "--nats", stage.fabric.nats];
-  return quiet(stage.fabric.switch, [...stage.program, ...args]).out;
+  return quiet(stage.fabric.switch, [stage.program, ...args]).out;
 }
 
 function hostOf(stage: Stage, index: number): Stage["fabric"]["hosts"][number] {
   const host = stage.fabric.hosts[index];
   if (host === undefined) throw new DemoFailure(`there is no host ${index}`);
   return host;
+}
+
+/** "hd4711-c1" is c1. */
+export function shortName({ netns }: Container): string {
+  return netns.slice(netns.indexOf("-") + 1);
 }
 
 function subnetBehind(container: Container | undefined): string {

@@ -23,7 +23,7 @@ function fail(text) {
   process.exit(1);
 }
 
-/** Runs a command without a stdin; its output matters only if it fails. */
+/** Runs a command without a stdin and keeps what it says. */
 function run(command, args, env = {}) {
   const result = spawnSync(command, args, {
     cwd: ROOT,
@@ -32,17 +32,15 @@ function run(command, args, env = {}) {
     encoding: "utf8",
     maxBuffer: 64 * 1024 * 1024,
   });
-  if (result.status === 0) return { ok: true, output: "" };
   const output = result.error?.message ?? `${result.stdout}${result.stderr}`;
-  return { ok: false, output: output.trim() };
+  return { ok: result.status === 0, output: output.trim() };
 }
 
-function runOrFail(command, args, env) {
-  const result = run(command, args, env);
-  if (result.ok) return;
-  // npm says what is wrong first and then prints its whole manual.
-  const said = result.output.split("\n").slice(0, OUTPUT_LINES_MAX).join("\n");
-  fail(`"${[command, ...args].join(" ")}" failed:\n${said}`);
+/** npm and apt say what is wrong first, and then repeat it or print their manual. */
+function failed(what, commandLine, output) {
+  const said = output.split("\n").filter((line) => line !== "");
+  const lines = [`${what} could not be installed, "${commandLine.join(" ")}" said:`];
+  fail([...lines, ...said.slice(0, OUTPUT_LINES_MAX)].join("\n"));
 }
 
 function lockedPackages(file) {
@@ -79,7 +77,12 @@ function ensureNode() {
 function ensurePackages() {
   if (isInstalled()) return false;
   say("installing npm packages from package-lock.json (npm ci)");
-  runOrFail("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  // npm's own patience with a registry that does not answer is more than a minute of silence.
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+  const retry = ["--fetch-retry-mintimeout=2000", "--fetch-retry-maxtimeout=8000"];
+  const commandLine = ["npm", "ci", ...quiet, ...retry];
+  const installed = run(commandLine[0], commandLine.slice(1));
+  if (!installed.ok) failed("npm packages", commandLine, installed.output);
   return true;
 }
 
@@ -116,6 +119,19 @@ function hasCommand(name) {
   return dirs.some((dir) => dir !== "" && isExecutable(join(dir, name)));
 }
 
+/**
+ * A package list that cannot be refreshed is no failure yet: one broken source of many says so
+ * too, and the packages may be known. If they are not, what the refresh said is the reason.
+ */
+function installTools({ refresh, install }, packages) {
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  const refreshed = refresh === null ? "" : run(refresh[0], refresh.slice(1), env).output;
+  const commandLine = [...install, ...packages];
+  const installed = run(commandLine[0], commandLine.slice(1), env);
+  if (installed.ok) return;
+  failed("system packages", commandLine, `${refreshed}\n${installed.output}`);
+}
+
 function ensureTools() {
   const missing = missingTools(hasCommand);
   if (missing.length === 0) return false;
@@ -125,17 +141,16 @@ function ensureTools() {
     return fail(`no apt-get, dnf, apk or pacman here; install what provides: ${commands}`);
   }
   const packages = packagesFor(missing, install.manager);
-  const byHand = [...install.install, ...packages].join(" ");
   if (process.getuid() !== 0) {
-    return fail(`missing commands: ${commands}. As root run: ${byHand}`);
+    const byHand = [install.refresh, [...install.install, ...packages]].filter(Boolean);
+    const lines = byHand.map((line) => line.join(" ")).join(" && ");
+    return fail(`missing commands: ${commands}. Run "npm run setup" as root, or: ${lines}`);
   }
   say(`installing ${packages.join(" ")} (for ${commands})`);
   if (packages.includes("nats-server") && existsSync("/run/systemd/system")) {
     say("note: the distribution may start its own nats-server.service on port 4222");
   }
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
-  if (install.refresh !== null) runOrFail(install.refresh[0], install.refresh.slice(1), env);
-  runOrFail(install.install[0], [...install.install.slice(1), ...packages], env);
+  installTools(install, packages);
   const still = missingTools(hasCommand).map((tool) => tool.command);
   if (still.length > 0) fail(`installed, but still missing: ${still.join(", ")}`);
   return true;

@@ -68,6 +68,7 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
       files: openFiles({ stateDir, subnetFile }),
       logger,
       newId: () => crypto.randomUUID(),
+      redial: () => connection.redial(),
     },
     { ...options, fabric: logOptions.fabric, instance: instanceId(), version: deps.version },
   );

@@ -40,6 +40,8 @@ export interface AgentDeps {
   readonly logger: Logger;
   /** A new unique id for an event. */
   readonly newId: () => string;
+  /** Connects to the log anew, after an address of this host went away. */
+  readonly redial?: () => void;
 }
 
 export interface AgentOptions extends Identity {
@@ -104,16 +106,15 @@ class HostAgent implements Agent {
 
   constructor(deps: AgentDeps, options: AgentOptions, snapshot: Snapshot) {
     const { log, clock, kernel, board, files, logger } = deps;
-    const { fabric, node } = options;
     this.deps = deps;
     this.options = options;
     this.hasSnapshot = snapshot !== null;
     this.startedMs = clock.nowMs();
-    this.speaker = createSpeaker({ log, clock, fabric, newId: deps.newId });
+    this.speaker = createSpeaker({ log, clock, fabric: options.fabric, newId: deps.newId });
     this.tail = createTail({
       log,
       clock,
-      fabric,
+      fabric: options.fabric,
       snapshot,
       onFolded: (record, { verdict, event }) => {
         this.speaker.heard(record, verdict);
@@ -130,6 +131,7 @@ class HostAgent implements Agent {
       identity: options,
       underlay: options.underlay,
       onChange: () => this.keep.wake(),
+      onMoved: () => deps.redial?.(),
     });
     this.keep = createKeep({
       tail: this.tail,
@@ -149,7 +151,7 @@ class HostAgent implements Agent {
       wanted: () => this.wanted(),
       onRound: (round) => this.onRound(round),
     });
-    this.reporter = createReporter(node);
+    this.reporter = createReporter(options.node);
     this.problemLog = createProblemLog(logger);
     this.heartbeat = createHeartbeat({
       board,

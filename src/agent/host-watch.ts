@@ -1,14 +1,14 @@
 // Follows what the host is: its devices, addresses and routes, and from them the underlay to
 // announce.
 
-import type { Family } from "../events/address.ts";
+import type { Family, Ip } from "../events/address.ts";
 import type { Clock } from "../events/clock.ts";
 import { sleep } from "../events/clock.ts";
 import type { Member } from "../events/event.ts";
 import type { FabricConfig } from "../events/network-config.ts";
 import type { HostFacts, Kernel } from "../reconcilers/kernel.ts";
 import { type Identity, memberOf } from "./member.ts";
-import { chooseUnderlay, type UnderlayBy } from "./underlay.ts";
+import { chooseUnderlay, type UnderlayBy, type UnderlayChoice } from "./underlay.ts";
 import { createWaker } from "./waker.ts";
 
 export interface HostWatchDeps {
@@ -18,6 +18,8 @@ export interface HostWatchDeps {
   readonly underlay: UnderlayBy;
   /** Called when the facts may have changed. */
   readonly onChange: () => void;
+  /** Called when an address that was announced is gone from the host. */
+  readonly onMoved: () => void;
 }
 
 export interface HostWatch {
@@ -38,11 +40,14 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
   let facts: HostFacts | null = null;
   let reachDev: string | null = null;
   let trouble = "the host's devices are not known yet";
+  /** Addresses of the underlay when it last could be used. */
+  let announced: readonly Ip[] = [];
 
   async function look(): Promise<boolean> {
     try {
       if (underlay.by === "reach") reachDev = await kernel.routeTo(underlay.ip);
       facts = await kernel.facts();
+      noteMove(facts);
       return true;
     } catch (error) {
       trouble = `the host's devices cannot be read: ${String(error)}`;
@@ -50,12 +55,24 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
     }
   }
 
+  function choose(known: HostFacts, families: readonly Family[]): UnderlayChoice {
+    const { publicIp, publicIpv6 } = identity;
+    return chooseUnderlay(known, { by: underlay, reachDev, publicIp, publicIpv6 }, families);
+  }
+
+  function noteMove(known: HostFacts): void {
+    const choice = choose(known, []);
+    if (!choice.ok) return;
+    const there = new Set(known.devices.flatMap(({ addresses }) => addresses.map(networkless)));
+    if (announced.some((ip) => !there.has(ip))) deps.onMoved();
+    const { local, localv6 } = choice.underlay;
+    announced = [local, localv6].filter((ip) => ip !== null);
+  }
+
   return {
     member: (config) => {
       if (facts === null) return { reason: trouble };
-      const { publicIp, publicIpv6 } = identity;
-      const flags = { by: underlay, reachDev, publicIp, publicIpv6 };
-      const choice = chooseUnderlay(facts, flags, familiesOf(config));
+      const choice = choose(facts, familiesOf(config));
       return choice.ok ? memberOf(config, choice.underlay, identity) : { reason: choice.reason };
     },
     run: async (signal) => {
@@ -72,6 +89,10 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
       }
     },
   };
+}
+
+function networkless(address: string): Ip {
+  return address.slice(0, address.indexOf("/"));
 }
 
 function familiesOf(config: FabricConfig): readonly Family[] {

@@ -38,7 +38,7 @@ export interface DevHost {
 }
 
 /** Underlay of a development fabric: the range for network tests (RFC 2544) and a ULA. */
-export const UNDERLAY = { ipv4: "198.18.0", ipv6: "fd00:198:18:" } as const;
+const UNDERLAY = { ipv4: "198.18.0", ipv6: "fd00:198:18:" } as const;
 
 export interface DevFabric {
   readonly fabric: string;
@@ -155,11 +155,13 @@ export interface Container {
   readonly ipv6: string | null;
 }
 
-/** What a container runtime does with subnet.env: a bridge with the first address, one container. */
+/** What a runtime does with subnet.env: a bridge with the first address, and one container. */
 export function attachContainer(host: DevHost): Container {
   const env = readSubnetEnv(host);
   addNetns(host.container);
   ip(host.netns, "link add ctr0 type bridge");
+  // Looking for duplicate addresses first would keep IPv6 silent for up to two seconds.
+  run(inside(host.netns, ["sysctl", "-eqw", "net.ipv6.conf.ctr0.accept_dad=0"]));
   ip(host.netns, `link set ctr0 mtu ${env.mtu} up`);
   addVeth({ netns: host.netns, dev: "ctr0-1" }, { netns: host.container, dev: "eth0" });
   ip(host.netns, `link set ctr0-1 mtu ${env.mtu} master ctr0 up`);

@@ -55,8 +55,9 @@ function suggestions({ fabric, backend, containers, program }: Scene): readonly 
   if (second !== undefined && there !== null && backend !== "alloc") {
     const ping = inside(first.container, ["ping", there]).join(" ");
     found.push(["Ping a container behind another host", ping]);
-    const routes = ["ip route show proto 104", "ip route flush proto 104"];
-    found.push(["Break something; it is put right and told in the log", ...routes.map(host)]);
+    const ip = there.includes(":") ? "ip -6" : "ip";
+    const commands = [`${ip} route show proto 104`, `${ip} route flush proto 104`];
+    found.push(["Break something; it is put right and told in the log", ...commands.map(host)]);
   }
   found.push(["Ask an agent", `${program} status --socket ${first.socket}`]);
   found.push(["Ask the log", log("events --follow"), log("leases"), log("plan --node h1")]);

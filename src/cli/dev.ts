@@ -1,6 +1,6 @@
-// heddle dev: a whole fabric in network namespaces on this machine, until it is told to stop. It owns
-// the agents' processes and everything the fabric made; agents and server end with it even when it
-// is killed, and what is then left over is removed by the next one.
+// heddle dev: a whole fabric in network namespaces on this machine, until it is told to stop. It
+// owns the agents' processes and everything the fabric made; agents and server end with it even
+// when it is killed, and what is then left over is removed by the next one.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -22,6 +22,8 @@ export interface LogConnection {
   connected(): boolean;
   /** Of the last server that answered; null before the first. */
   serverVersion(): string | null;
+  /** Connects anew, because an address of this host is gone that the connection may come from. */
+  redial(): void;
   close(): Promise<void>;
 }
 
@@ -44,6 +46,7 @@ export async function connectLog(options: LogOptions): Promise<LogConnection> {
     createStream: (replicas) => createStreams(link, names, replicas),
     connected: () => link.connected(),
     serverVersion: () => link.version(),
+    redial: () => link.redial(),
     close: () => link.close(),
   };
 }

@@ -101,6 +101,11 @@ export class NatsLink {
     this.#upWaiters.delete(up.resolve);
   }
 
+  /** Connects anew: the way to the server has changed, which the client would notice in 6 s. */
+  redial(): void {
+    if (this.#up) void this.#session?.nc.reconnect();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#redial !== null) clearTimeout(this.#redial);

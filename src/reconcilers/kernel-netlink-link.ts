@@ -67,7 +67,7 @@ export async function setLink(
   const message = devices.get(want.name);
   if (message === null) return create(socket, devices, want);
   const have = linkOf(message, devices);
-  if (!isOurs(have)) return foreign(have);
+  if (!isOurs(have) && !lostItsMark(have, want)) return foreign(have);
   const underlay = devices.indexOf(want.underlay);
   if (underlay === null) return noUnderlay(want);
   if (sameTunnel(have, want)) {
@@ -100,6 +100,11 @@ async function remove(socket: NetlinkSocket, devices: Devices, index: number): P
 
 function isOurs(found: Link): boolean {
   return found.kind === "vxlan" && (found.alias ?? "").startsWith(OURS);
+}
+
+/** Somebody took the alias off: no device of others has the MAC address of this very node. */
+function lostItsMark(found: Link, want: Link): boolean {
+  return found.kind === "vxlan" && (found.alias ?? "") === "" && found.mac === want.mac;
 }
 
 function foreign(found: Link): OpOutcome {

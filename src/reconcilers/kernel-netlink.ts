@@ -36,6 +36,9 @@ import {
 } from "./kernel-state.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
+/** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
+const SYSCTL_LOOK_MS = 1000;
+
 export interface NetlinkKernelOptions {
   /** Namespace file, e.g. `/run/netns/blue`; null is the process's own. */
   readonly netns: string | null;
@@ -47,6 +50,8 @@ export class NetlinkKernel implements Kernel {
   readonly #rules: RuleReader;
   readonly #gateways: Gateways = new Map();
   readonly #ownFdb = new OwnFdb(() => performance.now());
+  /** As last observed. */
+  #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
   /** What notifications are about; null until the first observe. */
   #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
   #swept = false;
@@ -75,9 +80,9 @@ export class NetlinkKernel implements Kernel {
       await new Promise(setImmediate);
     }
     this.#observeRoutes(state, devices, scope.routeDevs);
-    for (const value of observeSysctls(this.#netns, scope.sysctls)) {
-      state.sysctls.set(keyOf.sysctl(value), value);
-    }
+    const sysctls = observeSysctls(this.#netns, scope.sysctls);
+    for (const value of sysctls) state.sysctls.set(keyOf.sysctl(value), value);
+    this.#sysctls = { paths: scope.sysctls, values: JSON.stringify(sysctls) };
     for (const table of await this.#rules.observe(scope.rules)) {
       state.rules.set(keyOf.rule(table), table);
     }
@@ -168,13 +173,32 @@ export class NetlinkKernel implements Kernel {
   }
 
   watch(onChange: () => void): Watch {
-    return new Monitor({
+    const monitor = new Monitor({
       netns: this.#netns,
       ownPort: this.#socket.port,
       interest: () => this.#interest,
       expected: (frame) => this.#ownFdb.isEcho(frame),
       onDirty: onChange,
     });
+    const timer = setInterval(() => {
+      if (this.#sysctlsChanged()) onChange();
+    }, SYSCTL_LOOK_MS);
+    return {
+      close: () => {
+        clearInterval(timer);
+        monitor.close();
+      },
+    };
+  }
+
+  #sysctlsChanged(): boolean {
+    if (this.#sysctls === null) return false;
+    const { paths, values } = this.#sysctls;
+    try {
+      return JSON.stringify(observeSysctls(this.#netns, paths)) !== values;
+    } catch {
+      return true; // Whoever looks now is told what is wrong.
+    }
   }
 
   facts(): Promise<HostFacts> {

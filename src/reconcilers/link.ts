@@ -1,5 +1,5 @@
 // Tunnel devices: their names, the mark that makes them ours, and which of their properties are
-// fixed at creation. A device that loses its mark is foreign from then on.
+// fixed at creation. A device without the mark is foreign, unless it has this node's MAC address.
 
 import { type Family, familyOf } from "../events/address.ts";
 import type { Link } from "./kernel-state.ts";

@@ -113,7 +113,7 @@ export async function runRound(
   forget(memory.retries, rest);
   const healed = takeHealed(memory, rest);
   const clean = rest.every((op) => memory.retries.has(idOf(op)) || attempt.waiting.has(idOf(op)));
-  if (clean) settle(memory, task);
+  if (clean) settle(memory, task, attempt.waiting);
   return {
     seq: plan.seq,
     ops: attempt.tried.size,
@@ -240,9 +240,11 @@ function takeHealed(memory: Memory, rest: readonly Op[]): DriftItem[] {
   return healed;
 }
 
-function settle(memory: Memory, { plan, options }: Task): void {
+/** What waits was never there: that it is missing is no drift when its turn comes. */
+function settle(memory: Memory, { plan, options }: Task, waiting: ReadonlySet<string>): void {
   memory.verified = { kernel: plan.kernel, options };
   memory.touched.clear();
+  for (const id of waiting) memory.touched.add(id);
 }
 
 export function failuresOf(retries: Retries, plan: Plan): ReadonlyMap<string, string> {

@@ -1,6 +1,6 @@
-// A host that is cut off for longer than its lease: another host says so in the log, another takes the
-// subnet, and the one that comes back learns both from the log, never overwrites anybody, and takes
-// the next subnet that is free.
+// A host that is cut off for longer than its lease: another host says so in the log, another takes
+// the subnet, and the one that comes back learns both from the log, never overwrites anybody, and
+// takes the next subnet that is free.
 
 import { expect, test } from "bun:test";
 import { readSubnetEnv } from "../../src/cli/dev-fabric.ts";
@@ -30,7 +30,7 @@ const CUTS = [
 ];
 
 for (const cut of CUTS) {
-  test.skipIf(!canRun)(
+  test.concurrent.skipIf(!canRun)(
     `while ${cut.name}, its subnet goes to another host, and it comes back with a new one`,
     () => withFabric({ hosts: 4 }, (fabric) => loseSubnet(fabric, cut)),
     90_000,
@@ -74,7 +74,9 @@ async function loseSubnet(fabric: TestFabric, cut: (typeof CUTS)[number]): Promi
   expectHistory(fabric, subnet, own);
 }
 
-/** The old address, file and routes are gone from h3, and h1 reaches each subnet at its new host. */
+/**
+ * The old address, file and routes are gone from h3, and h1 reaches each subnet at its new host.
+ */
 function expectMoved(fabric: TestFabric, subnet: string, own: string): void {
   const addresses = fabric.ip("h3", "-4 addr show dev heddle.1")[0]?.["addr_info"];
   expect(addresses).toMatchObject([{ local: own.replace("/24", ""), prefixlen: 32 }]);

@@ -1,5 +1,5 @@
-// Whatever anybody writes to the log: what no honest host would say is quarantined with its sequence
-// and reason, is seen by whoever looks, and changes nothing on any host.
+// Whatever anybody writes to the log: what no honest host would say is quarantined with its
+// sequence and reason, is seen by whoever looks, and changes nothing on any host.
 
 import { expect, test } from "bun:test";
 import type { AgentStatus } from "../../src/agent/status.ts";
@@ -128,7 +128,14 @@ function garbageBy(writer: AgentStatus, victim: AgentStatus): readonly Garbage[]
       verdict: quarantined,
       reason: /payload of 1000000 bytes/,
     },
-    // A stranger's name, to which nothing is granted: its claim outside the pool is seen as such.
+    ...claims(lease, held, own),
+  ];
+}
+
+/** Claims by a stranger who joined, to whom nothing was granted, and by a host that has a lease. */
+function claims(lease: string, held: object, own: object): readonly Garbage[] {
+  const report = "heddle.default.node.h1.report";
+  return [
     accepted("stranger", "heddle.default.node.ghost.member", "NodeJoined", ghost()),
     said(
       "claim outside the pool",

@@ -1,5 +1,5 @@
-// Fifty hosts that start at once on an empty log: every one gets a subnet of its own, also when there
-// are exactly fifty; one more is told so and gets the first that is released.
+// Fifty hosts that start at once on an empty log: every one gets a subnet of its own, also when
+// there are exactly fifty; one more is told so and gets the first that is released.
 
 import { expect, test } from "bun:test";
 import { type TestFabric, until, withFabric } from "../support/fabric.ts";

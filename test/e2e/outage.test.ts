@@ -8,8 +8,8 @@ import { requireRoot } from "../support/netns.ts";
 import { Pinger } from "../support/pinger.ts";
 
 const canRun = requireRoot("a log that is away");
-/** h5 is not restarted: it has met the log, but too late for a snapshot at its start. */
 const RESTARTED = ["h1", "h2", "h3"];
+/** h5 runs on, without a snapshot at its start: it has met the log. */
 const HOSTS = [...RESTARTED, "h5"];
 const PEERS = HOSTS.length - 1;
 /** Shorter than the outage: every lease runs out while nobody can renew it. */
@@ -32,7 +32,7 @@ const OUTAGES = [
 for (const outage of OUTAGES) {
   // Side by side: each waits more than it works.
   test.concurrent.skipIf(!canRun)(
-    `with the server ${outage.name}, no ping is lost, agents start from their snapshot, nothing is withdrawn`,
+    `with the server ${outage.name} no ping is lost, agents start from snapshots, all leases stay`,
     () => withFabric({ hosts: 5 }, (fabric) => outlive(fabric, outage)),
     90_000,
   );

@@ -1,6 +1,6 @@
-// Two agents that claim to be one: the same name, the same address, the same namespace. The second is
-// refused with one line and exit code 1, and the first does not notice; a host that was rebuilt is no
-// twin of its former self.
+// Two agents that claim to be one: the same name, the same address, the same namespace. The second
+// is refused with one line and exit code 1, and the first does not notice; a host that was rebuilt
+// is no twin of its former self.
 
 import { expect, test } from "bun:test";
 import { rmSync } from "node:fs";
@@ -49,7 +49,7 @@ const TWINS: readonly Twin[] = [
 ];
 
 for (const twin of TWINS) {
-  test.skipIf(!canRun)(
+  test.concurrent.skipIf(!canRun)(
     `a second host with the same ${twin.what} is refused and the first is undisturbed`,
     () =>
       withFabric({ hosts: 3 }, async (fabric) => {
@@ -61,7 +61,8 @@ for (const twin of TWINS) {
 
         twin.prepare(fabric);
         const second = fabric.start("h3", ...twin.flags);
-        expect(await second.exited).toBe(1);
+        await until("the second has ended", LIMIT_MS, () => second.exitCode !== null);
+        expect(second.exitCode).toBe(1);
         expectRefusal(fabric, "h3", twin.refusal);
         expect(fabric.ip("h3", "link show type vxlan")).toEqual([]);
         expect(fabric.ip("h3", "-4 route show proto 104")).toEqual([]);
@@ -75,7 +76,7 @@ for (const twin of TWINS) {
   );
 }
 
-test.skipIf(!canRun)(
+test.concurrent.skipIf(!canRun)(
   "of two agents that start at one moment under one name, exactly one survives",
   () =>
     withFabric({ hosts: 3 }, async (fabric) => {
@@ -102,7 +103,7 @@ test.skipIf(!canRun)(
   60_000,
 );
 
-test.skipIf(!canRun)(
+test.concurrent.skipIf(!canRun)(
   "a second agent in one network namespace is refused",
   () =>
     withFabric({ hosts: 1 }, async (fabric) => {
@@ -125,7 +126,7 @@ test.skipIf(!canRun)(
   30_000,
 );
 
-test.skipIf(!canRun)(
+test.concurrent.skipIf(!canRun)(
   "a host whose namespace was rebuilt gets its name and its subnet back",
   () =>
     withFabric({ hosts: 2 }, async (fabric) => {

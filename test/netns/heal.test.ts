@@ -1,6 +1,6 @@
-// Somebody damages what a host holds, one thing at a time: it is right again within two seconds, an
-// event says what was found, and what others have on the same host is as it was, byte for byte. What
-// "right" is, is what ip, bridge, nft and the files said before the damage.
+// Somebody damages what a host holds, one thing at a time: it is right again within two seconds,
+// an event says what was found, and what others have on the same host is as it was, byte for
+// byte. What "right" is, is what ip, bridge, nft and the files said before the damage.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
@@ -158,6 +158,16 @@ const VXLAN: readonly Damage[] = [
     name: "learning switched on",
     run: "ip link set heddle.1 type vxlan learning",
     found: altered("link", "heddle.1"),
+  },
+  {
+    name: "the tunnel's mark taken off",
+    run: "ip link set heddle.1 alias ''",
+    found: altered("link", "heddle.1"),
+  },
+  {
+    name: "router advertisements accepted on the tunnel",
+    run: "echo 2 > /proc/sys/net/ipv6/conf/heddle-v6.1/accept_ra",
+    found: altered("sysctl", "accept_ra"),
   },
   { name: "the tunnel set down", run: "ip link set heddle.1 down", found: altered("link", "down") },
   {
@@ -334,10 +344,14 @@ async function unnamed(
 
 function holdings(fabric: TestFabric): unknown {
   const { netns, subnetFile } = fabric.host("h1");
-  const keys = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
+  const keys = [
+    "net.ipv4.ip_forward",
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv6.conf.heddle-v6/1.accept_ra",
+  ];
   return {
     ...viewOf(fabric, "h1"),
-    sysctls: fabric.exec(netns, ["sysctl", ...keys]).out,
+    sysctls: fabric.exec(netns, ["sysctl", "-e", ...keys]).out,
     subnetEnv: existsSync(subnetFile) ? readFileSync(subnetFile, "utf8") : null,
     // Whoever took a peer's subnet under another protocol.
     pool: fabric.exec(netns, ["ip", "route", "show", "root", "10.5.0.0/16"]).out,

@@ -1,6 +1,6 @@
-// An agent ends and comes back while packets flow: killed, stopped, replaced by another version. Not
-// one packet is lost, the node is who it was, the kernel is not touched where it was right, and what
-// left meanwhile is gone.
+// An agent ends and comes back while packets flow: killed, stopped, replaced by another version.
+// Not one packet is lost, the node is who it was, the kernel is not touched where it was right,
+// and what left meanwhile is gone.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";

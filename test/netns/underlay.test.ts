@@ -1,6 +1,6 @@
 // What is not ours changes under a running agent: the underlay's link, address and MTU, and the
-// fabric's configuration. The agent follows without a restart, says so in the log, and the containers
-// go on reaching each other; none of it counts as drift.
+// fabric's configuration. The agent follows without a restart, says so in the log, and the
+// containers go on reaching each other; none of it counts as drift.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readSubnetEnv } from "../../src/cli/dev-fabric.ts";
@@ -85,7 +85,7 @@ for (const type of ["vxlan", "host-gw"] as const) {
         const found = to(name);
         return found.includes("198.18.0.33") && !found.includes("198.18.0.3");
       };
-      await until("the peers know the new address", 15_000, () => knows("h1") && knows("h2"));
+      await until("the peers know the new address", 3000, () => knows("h1") && knows("h2"));
       const ms = performance.now() - startMs;
       console.log(`underlay renumbered (${type}): peers follow after ${ms.toFixed(0)} ms`);
       expect(said(fabric, "NodeUpdated").length).toBeGreaterThan(before);
@@ -114,6 +114,23 @@ describe.skipIf(!requireRoot("configuration"))("the configuration changes under 
     await changeTo({ Type: "alloc" }, null);
     await changeTo({ Type: "vxlan" }, "heddle.1");
     expect(NAMES.flatMap((name) => [...watch.items(name)])).toEqual([]);
+  });
+
+  test("a device of others under the wanted name stays, is told, and waited for", async () => {
+    ip(fabric, "h1", "link add heddle.3 type bridge");
+    const foreign = fabric.ip("h1", "link show heddle.3");
+    await fabric.init({ ...NETWORK, Backend: { Type: "vxlan", VNI: 3 } });
+    await fabric.ready(["h2", "h3"], NAMES.length - 1);
+    const complains = async (): Promise<boolean> => {
+      const status = await fabric.status("h1");
+      return status?.problems.some((problem) => problem.includes("is not ours")) ?? false;
+    };
+    await until("h1 reports the device", 5000, complains);
+    expect(fabric.ip("h1", "link show heddle.3")).toEqual(foreign);
+    ip(fabric, "h1", "link del heddle.3");
+    await fabric.ready(NAMES, NAMES.length - 1);
+    await pingAll(fabric, NAMES);
+    await changeTo({ Type: "vxlan" }, "heddle.1");
   });
 
   /** `device` is the only one of ours that is there afterwards. */

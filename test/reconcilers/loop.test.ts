@@ -234,6 +234,22 @@ describe("what the loop may do", () => {
     expect(kernel.applied.filter((op) => op.startsWith("del"))).toEqual([]);
   });
 
+  test("what the log wants again in the middle of a round stays", async () => {
+    const { kernel, log, settle, replan } = host();
+    await settle();
+    log.leave("h3");
+    replan();
+    // So that something is set before anything goes.
+    kernel.tamper((state) => state.routes.delete("10.5.2.0/24 0"));
+    kernel.meanwhile = () => {
+      log.join("h3").claim("h3", ["10.5.3.0/24"]);
+      replan();
+    };
+    await settle();
+    expect(kernel.applied.filter((op) => op.startsWith("del"))).toEqual([]);
+    expect(kernel.state.routes.has("10.5.3.0/24 0")).toBe(true);
+  });
+
   test("removes nothing before it may, and everything of ours once it may", async () => {
     const { kernel, plan, settle, want } = host();
     want({ prune: false });

@@ -1,5 +1,6 @@
-// What must hold of each change that an agent makes to its kernel, judged by what the log truly gave
-// it and what the kernel truly showed it. One instance per host; it outlives the host's processes.
+// What must hold of each change that an agent makes to its kernel, judged by what the log truly
+// gave it and what the kernel truly showed it. One instance per host; it outlives the host's
+// processes.
 
 import { familyOf } from "../../src/events/address.ts";
 import type { FabricState } from "../../src/events/state.ts";

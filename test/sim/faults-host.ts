@@ -1,5 +1,5 @@
-// Trouble with hosts and with those who run them: agents killed, stopped and started, files lost, old
-// or damaged, kernels rebooted, underlays renumbered.
+// Trouble with hosts and with those who run them: agents killed, stopped and started, files lost,
+// old or damaged, kernels rebooted, underlays renumbered.
 
 import type { FaultTable } from "./faults.ts";
 import { putUnderlay } from "./foreign.ts";
@@ -63,6 +63,11 @@ export const hostFaults: FaultTable = {
     if (what === "other subnet.env") host.files.subnetEnv = "FLANNEL_MTU=1\n";
     return `${host.node} ${what}`;
   },
+  disk(world, random) {
+    const host = anyHost(world, random);
+    host.files.broken = !host.files.broken;
+    return `${host.node} ${host.files.broken ? "broken" : "well"}`;
+  },
   oldSnapshot(world, random) {
     const host = anyHost(world, random);
     const { snapshot } = host.files;
@@ -99,9 +104,10 @@ export const hostFaults: FaultTable = {
   },
 };
 
-/** Every host is to run, with the files it has. */
+/** Every host is to run, on a disk that works. */
 export function healHosts(world: World): void {
   for (const host of world.hosts) {
+    host.files.broken = false;
     host.wanted = true;
     host.start();
   }

@@ -1,5 +1,5 @@
-// Trouble with kernels: errors, lost notifications, and others who change what is ours or add what looks
-// like ours; beside it what others rightly do for themselves.
+// Trouble with kernels: errors, lost notifications, and others who change what is ours or add what
+// looks like ours; beside it what others rightly do for themselves.
 
 import { type Link, type Noun, PROTOCOL } from "../../src/reconcilers/kernel-state.ts";
 import type { NounTypes } from "../../src/reconcilers/op.ts";

@@ -15,7 +15,7 @@ interface Trouble {
 
 const troubles = new WeakMap<World, Trouble>();
 
-export function troubleOf(world: World): Trouble {
+function troubleOf(world: World): Trouble {
   const known = troubles.get(world);
   if (known !== undefined) return known;
   const fresh: Trouble = { rates: { delayMsMax: 5 }, copies: [], removed: null };

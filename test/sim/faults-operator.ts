@@ -1,5 +1,5 @@
-// What operators and strangers write into the log: new configurations, reservations, revocations, foreign
-// peers, and garbage.
+// What operators and strangers write into the log: new configurations, reservations, revocations,
+// foreign peers, and garbage.
 
 import { subnetAt } from "../../src/events/pool.ts";
 import type { FaultTable } from "./faults.ts";

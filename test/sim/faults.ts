@@ -1,5 +1,5 @@
-// What can go wrong, and who draws it: swarm testing. Each seed switches every class of fault on or off
-// by a coin, because a fault that is always there hides what only shows in its absence. Every
+// What can go wrong, and who draws it: swarm testing. Each seed switches every class of fault on or
+// off by a coin, because a fault that is always there hides what only shows in its absence. Every
 // action is a value with a class, so that a new one is one entry in one of the tables.
 
 import { hostFaults } from "./faults-host.ts";
@@ -23,10 +23,10 @@ const FAULTS: readonly Fault[] = TABLES.flatMap((table) =>
   Object.entries(table).map(([name, strike]) => ({ name, strike })),
 );
 
-/** Faults of which a seed has half. */
+/** The faults of a seed. Each has a coin of its own: a new one changes no seed that lacks it. */
 export function swarm(random: Prng): readonly Fault[] {
   const share = random.pick([0.15, 0.3, 0.5, 0.7]);
-  return FAULTS.filter(() => random.chance(share));
+  return FAULTS.filter(({ name }) => random.fork(name).chance(share));
 }
 
 /** Lets `count` of them strike, with the world running between. */

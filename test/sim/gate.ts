@@ -1,5 +1,5 @@
-// What separates a process from the world: once it is dead nothing it waits for ever comes and nothing
-// it still says has any effect, as after kill -9.
+// What separates a process from the world: once it is dead nothing it waits for ever comes and
+// nothing it still says has any effect, as after kill -9.
 
 export class Gate {
   #alive = true;

@@ -1,5 +1,5 @@
-// A host: its kernel, what others own in it, the agent's files, and the processes that come and go. A
-// supervisor starts an agent that ended by itself again after a second.
+// A host: its kernel, what others own in it, the agent's files, and the processes that come and go.
+// A supervisor starts an agent that ended by itself again after a second.
 
 import type { KernelState } from "../../src/reconcilers/kernel-state.ts";
 import type { OpOutcome } from "../../src/reconcilers/op.ts";
@@ -35,7 +35,7 @@ export class Host {
   readonly client: MemoryClient;
   readonly lineFaults: LineFaults = { slowCatchUp: 0, lateAppend: 0 };
   readonly kernelFaults: KernelFaults = { delayMsMax: 3, dumpFails: 0 };
-  files: Files = { snapshot: null, subnetEnv: null };
+  files: Files = { snapshot: null, subnetEnv: null, broken: false };
   kernel: KernelModel;
   foreign: Foreign;
   underlay: Underlay;
@@ -107,7 +107,7 @@ export class Host {
     this.kernel = new KernelModel(() => this.#deps.random.next());
     this.foreign = new Foreign(this.kernel);
     putUnderlay(this.foreign, this.underlay);
-    this.files = { snapshot: this.files.snapshot, subnetEnv: null };
+    this.files = { ...this.files, subnetEnv: null };
     this.say("rebooted");
   }
 

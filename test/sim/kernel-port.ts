@@ -1,5 +1,5 @@
-// A host's kernel as one process sees it: every call takes its time and may fail, the process may die
-// between two ops, and the checkers see each op before and after it is done.
+// A host's kernel as one process sees it: every call takes its time and may fail, the process may
+// die between two ops, and the checkers see each op before and after it is done.
 
 import type { HostFacts, Kernel, Scope, Watch } from "../../src/reconcilers/kernel.ts";
 import type { KernelState } from "../../src/reconcilers/kernel-state.ts";
@@ -59,17 +59,21 @@ export class KernelPort implements Kernel {
   }
 
   watch(onChange: () => void): Watch {
-    const { gate, model } = this.#deps;
+    const { gate, model, clock, random } = this.#deps;
+    let open = true;
     const watch = model.watch(() => {
-      if (gate.alive) onChange();
+      // A notification waits in its socket until the process gets to it.
+      clock.after(random.int(0, 2), () => {
+        if (open && gate.alive) onChange();
+      });
     });
-    const undo = gate.onDeath(() => watch.close());
-    return {
-      close: () => {
-        undo();
-        watch.close();
-      },
+    const close = (): void => {
+      open = false;
+      undo();
+      watch.close();
     };
+    const undo = gate.onDeath(close);
+    return { close };
   }
 
   facts(): Promise<HostFacts> {

@@ -1,5 +1,5 @@
-// After the faults: within a bounded time every host has what it can have, its kernel is exactly what
-// the log wants, nobody has anything left to do, and all agree.
+// After the faults: within a bounded time every host has what it can have, its kernel is exactly
+// what the log wants, nobody has anything left to do, and all agree.
 
 import { allocate } from "../../src/events/allocate.ts";
 import { desired } from "../../src/reconcilers/desired.ts";

@@ -1,5 +1,5 @@
-// The log and the board as one process sees them: through its own line to the server, which may be cut
-// or deliver slowly, and which notes down what came through.
+// The log and the board as one process sees them: through its own line to the server, which may be
+// cut or deliver slowly, and which notes down what came through.
 
 import { type Append, type EventLog, LogError, type Recorded } from "../../src/events/log.ts";
 import type { StatusBoard } from "../../src/events/status-board.ts";
@@ -53,35 +53,6 @@ export function logPort(deps: LogPortDeps): EventLog {
     return await client.log.append(message);
   }
 
-  async function* read(from: number, signal: AbortSignal): AsyncIterable<readonly Recorded[]> {
-    if (!gate.alive) return;
-    lineage.startsReading();
-    const inner = new AbortController();
-    const stop = () => inner.abort();
-    signal.addEventListener("abort", stop, { once: true });
-    const undo = gate.onDeath(stop);
-    try {
-      const batches = client.log.read(from, inner.signal)[Symbol.asyncIterator]();
-      for (;;) {
-        const batch = await note(gate.pass(() => batches.next()));
-        if (batch.done) return;
-        for (let rest = batch.value; rest.length > 0; ) {
-          const size = random.chance(faults.slowCatchUp) ? random.int(1, 4) : rest.length;
-          const piece = rest.slice(0, size);
-          rest = rest.slice(size);
-          for (const record of piece) lineage.received(record);
-          yield piece;
-          if (rest.length > 0) await gate.pass(() => clock.wait(random.int(1, 40)));
-          if (signal.aborted) return;
-        }
-      }
-    } finally {
-      undo();
-      signal.removeEventListener("abort", stop);
-      inner.abort();
-    }
-  }
-
   return {
     info: () =>
       gate.pass(async () => {
@@ -96,8 +67,43 @@ export function logPort(deps: LogPortDeps): EventLog {
         return record;
       }),
     append: (message) => gate.pass(() => append(message)),
-    read,
+    read: (from, signal) => readThrough(deps, note, from, signal),
   };
+}
+
+/** Notes each record as it is given out, and stops giving at once when the process is dead. */
+async function* readThrough(
+  { client, gate, lineage, clock, random, faults }: LogPortDeps,
+  note: <T>(work: Promise<T>) => Promise<T>,
+  from: number,
+  signal: AbortSignal,
+): AsyncIterable<readonly Recorded[]> {
+  if (!gate.alive) return;
+  lineage.startsReading();
+  const inner = new AbortController();
+  const stop = () => inner.abort();
+  signal.addEventListener("abort", stop, { once: true });
+  const undo = gate.onDeath(stop);
+  try {
+    const batches = client.log.read(from, inner.signal)[Symbol.asyncIterator]();
+    for (;;) {
+      const batch = await note(gate.pass(() => batches.next()));
+      if (batch.done) return;
+      for (let rest = batch.value; rest.length > 0; ) {
+        const size = random.chance(faults.slowCatchUp) ? random.int(1, 4) : rest.length;
+        const piece = rest.slice(0, size);
+        rest = rest.slice(size);
+        for (const record of piece) lineage.received(record);
+        yield piece;
+        if (rest.length > 0) await gate.pass(() => clock.wait(random.int(1, 40)));
+        if (signal.aborted) return;
+      }
+    }
+  } finally {
+    undo();
+    signal.removeEventListener("abort", stop);
+    inner.abort();
+  }
 }
 
 export function boardPort({ client, gate }: Pick<LogPortDeps, "client" | "gate">): StatusBoard {

@@ -1,5 +1,6 @@
-// Agents broken on purpose, each in one way, to prove that the checkers notice: what a checker cannot
-// catch it does not check. Breakage sits between the agent and the ports that the checkers watch.
+// Agents broken on purpose, each in one way, to prove that the checkers notice: what a checker
+// cannot catch it does not check. Breakage sits between the agent and the ports that the checkers
+// watch.
 
 import { fold } from "../../src/events/fold.ts";
 import type { EventLog, LogInfo, Recorded } from "../../src/events/log.ts";

@@ -1,5 +1,6 @@
-// The log as it truly is, folded by the simulation itself, and what must hold of every state that any
-// host folds: one log, one state; no subnet with two owners; no effect of what was not accepted.
+// The log as it truly is, folded by the simulation itself, and what must hold of every state that
+// any host folds: one log, one state; no subnet with two owners; no effect of what was not
+// accepted.
 
 import { type Chain, extend, genesis, hex } from "../../src/agent/chain.ts";
 import { overlaps, prefixOf } from "../../src/events/address.ts";

@@ -1,5 +1,5 @@
-// The only randomness of a simulation: one seed, one stream of numbers; and named streams of their own
-// for parts that must not disturb each other's numbers when one of them draws more or less.
+// The only randomness of a simulation: one seed, one stream of numbers; and named streams of their
+// own for parts that must not disturb each other's numbers when one of them draws more or less.
 
 export interface Prng {
   /** In [0, 1). */
@@ -33,7 +33,10 @@ export function prng(seed: number): Prng {
     fork(name) {
       let hash = seed >>> 0;
       for (const char of name) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) >>> 0;
-      return prng(hash);
+      const forked = prng(hash);
+      // Names that differ in their last letter give seeds that do; the first number would show it.
+      forked.next();
+      return forked;
     },
   };
 }

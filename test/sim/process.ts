@@ -1,4 +1,5 @@
-// One run of the production agent on simulated ports, from its start to its end or its sudden death.
+// One run of the production agent on simulated ports, from its start to its end or its sudden
+// death.
 
 import { type Agent, type AgentEnd, startAgent } from "../../src/agent/agent.ts";
 import type { AgentFiles } from "../../src/agent/files.ts";
@@ -20,6 +21,8 @@ export const FABRIC = "sim";
 export interface Files {
   snapshot: string | null;
   subnetEnv: string | null;
+  /** The disk is full or gone: every access fails. */
+  broken: boolean;
 }
 
 export interface ProcessDeps {
@@ -124,16 +127,21 @@ export class Process {
 
   #filesPort(): AgentFiles {
     const { files } = this.#deps;
-    const gate = this.#gate;
+    const access = <T>(work: () => T): Promise<T> =>
+      this.#gate.pass(async () => {
+        if (files.broken) throw new Error("EIO: the disk does not answer");
+        return work();
+      });
     return {
-      readSnapshot: () => gate.pass(async () => files.snapshot),
+      // The process needs a directory to start at all; what is in it may be anything.
+      readSnapshot: () => this.#gate.pass(async () => files.snapshot),
       writeSnapshot: (text) =>
-        gate.pass(async () => {
+        access(() => {
           files.snapshot = text;
         }),
-      readSubnetEnv: () => gate.pass(async () => files.subnetEnv),
+      readSubnetEnv: () => access(() => files.subnetEnv),
       writeSubnetEnv: (text) =>
-        gate.pass(async () => {
+        access(() => {
           files.subnetEnv = text;
         }),
     };

@@ -1,5 +1,5 @@
-// One seed from start to end: a world, its faults, its rest. The result is a value; a failure carries
-// the last lines of what happened.
+// One seed from start to end: a world, its faults, its rest. The result is a value; a failure
+// carries the last lines of what happened.
 
 import { strikeAll, swarm } from "./faults.ts";
 import { configure } from "./faults-operator.ts";

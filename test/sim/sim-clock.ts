@@ -80,7 +80,7 @@ export class SimClock implements Clock {
   }
 }
 
-/** No part of the simulation waits for anything real, so one turn runs all microtasks to the end. */
+/** No part of the simulation waits for anything real: one turn runs all microtasks to the end. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }

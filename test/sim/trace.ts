@@ -15,7 +15,8 @@ export function createTrace(nowMs: () => number, onLine: (line: string) => void)
   let count = 0;
   return {
     say: (who, what) => {
-      const line = `${((nowMs() - startMs) / 1000).toFixed(3).padStart(8)} ${who.padEnd(8)} ${what}`;
+      const seconds = ((nowMs() - startMs) / 1000).toFixed(3).padStart(8);
+      const line = `${seconds} ${who.padEnd(8)} ${what}`;
       hasher.update(`${line}\n`);
       count++;
       kept.push(line);

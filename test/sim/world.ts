@@ -1,5 +1,5 @@
-// The simulated world: one log, some hosts, one operator, one clock. It knows no faults; faults.ts does
-// things to it. Every step of it is checked.
+// The simulated world: one log, some hosts, one operator, one clock. It knows no faults; faults.ts
+// does things to it. Every step of it is checked.
 
 import { encode } from "../../src/events/codec.ts";
 import { type Command, decide } from "../../src/events/decide.ts";

@@ -1,5 +1,5 @@
-// Follows the DriftHealed events of a test fabric as a user would, with one `heddle events --follow`,
-// so that a test can wait for the one that names what it did.
+// Follows the DriftHealed events of a test fabric as a user would, with one `heddle events
+// --follow`, so that a test can wait for the one that names what it did.
 
 import type { DriftItem } from "../../src/events/event.ts";
 import { PROGRAM, type TestFabric, until } from "./fabric.ts";

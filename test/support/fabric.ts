@@ -205,6 +205,10 @@ export class TestFabric {
   /** Resolves when every named host is ready and has `peers` peers applied. */
   async ready(names: readonly string[], peers: number, limitMs = 20_000): Promise<void> {
     await until(`${names.join(", ")} ready with ${peers} peers`, limitMs, async () => {
+      for (const name of names) {
+        const code = this.#agents.get(name)?.exitCode ?? null;
+        if (code !== null) throw new Error(`the agent of ${name} ended with exit code ${code}`);
+      }
       const statuses = await Promise.all(names.map((name) => this.status(name)));
       return statuses.every((status) => {
         const applied = status?.peers.filter((peer) => peer.state === "applied").length;

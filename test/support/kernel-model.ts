@@ -301,7 +301,9 @@ export class KernelModel implements Kernel {
 
   #applyLink(verb: Op["verb"], want: Link): OpOutcome {
     const have = this.state.links.get(want.name);
-    const ours = have?.kind === "vxlan" && have.alias?.startsWith("heddle ");
+    // Without a mark, the MAC address of this node tells.
+    const unmarked = verb === "set" && !have?.alias && have?.mac === want.mac;
+    const ours = have?.kind === "vxlan" && (unmarked || have.alias?.startsWith("heddle "));
     if (have !== undefined && !ours) {
       const text = `EEXIST: device ${want.name} exists and is not ours (kind ${have.kind})`;
       return refused(17, text);

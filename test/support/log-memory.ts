@@ -124,7 +124,7 @@ export class MemoryLog {
     return { exists: this.#exists, created: this.#created, records: this.#records };
   }
 
-  /** The server no longer recognises repeated ids, as after a restart that lost its memory of them. */
+  /** The server no longer recognises repeated ids, as after a restart that lost them. */
   forgetIds(): void {
     this.#ids = new Map();
   }

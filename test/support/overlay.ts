@@ -1,5 +1,6 @@
-// What a host of a test fabric has in its kernel, as ip, bridge and nft tell it, in a form that can be
-// compared whole: complete lists, sorted, without the counters and handles that differ by chance.
+// What a host of a test fabric has in its kernel, as ip, bridge and nft tell it, in a form that
+// can be compared whole: complete lists, sorted, without the counters and handles that differ by
+// chance.
 
 import { type DevHost, readSubnetEnv } from "../../src/cli/dev-fabric.ts";
 import { type Ran, type TestFabric, until } from "./fabric.ts";

@@ -1,5 +1,5 @@
-// A stream of pings between containers that a test wants to see through unharmed. It goes on until it
-// is stopped, and then tells how many packets went out and how many came back.
+// A stream of pings between containers that a test wants to see through unharmed. It goes on
+// until it is stopped, and then tells how many packets went out and how many came back.
 
 import type { TestFabric } from "./fabric.ts";
 

@@ -1,0 +1,99 @@
+/*
+ * The UDP sockets. Theory of operation: one per listening address, for both directions, so that the
+ * source port a peer sees is the port it sends to (flannel assumes it). Outer packets may be
+ * fragmented on the way (no DF), as flannel's and the kernel's VXLAN packets may: a path with a
+ * smaller MTU then slows the tunnel instead of swallowing it.
+ */
+#include <errno.h>
+#include <netinet/udp.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* linux/udp.h and netinet/udp.h of old systems lack them. */
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+#define IP_PMTUDISC_DONT_VALUE 0
+/** Room for a burst while the worker is descheduled: 4 ms at 10 Gbit/s. */
+#define SOCKET_BUFFER (4 << 20)
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static void set_buffers(int fd)
+{
+	/* FORCE needs CAP_NET_ADMIN, which a TUN device needs too; else what rmem_max allows */
+	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER) < 0)
+		(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
+	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER) < 0)
+		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
+}
+
+static int bind_to(int fd, const struct hp_endpoint *listen)
+{
+	if (listen->family == 4) {
+		struct sockaddr_in in4 = { .sin_family = AF_INET, .sin_port = htons(listen->port) };
+
+		memcpy(&in4.sin_addr, listen->addr, 4);
+		return bind(fd, (const struct sockaddr *)&in4, sizeof(in4)) < 0 ? -errno : 0;
+	}
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(listen->port) };
+
+	memcpy(&in6.sin6_addr, listen->addr, 16);
+	return bind(fd, (const struct sockaddr *)&in6, sizeof(in6)) < 0 ? -errno : 0;
+}
+
+static void probe(int fd, uint32_t *features, int32_t *errors)
+{
+	if (*features & HP_F_UDP_GRO) {
+		int rc = set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+
+		if (rc < 0) {
+			*features &= ~(uint32_t)HP_F_UDP_GRO;
+			errors[6] = -rc;
+		}
+	}
+	if (*features & HP_F_UDP_SEGMENT) {
+		/* Only whether the option exists; the size goes with each message */
+		int rc = set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 0);
+
+		if (rc < 0) {
+			*features &= ~(uint32_t)HP_F_UDP_SEGMENT;
+			errors[5] = -rc;
+		}
+	}
+}
+_Static_assert(HP_F_UDP_SEGMENT == 1 << 5 && HP_F_UDP_GRO == 1 << 6, "indices of errors");
+
+int udp_open(const struct hp_endpoint *listen, uint32_t *features, int32_t *errors, int *fd,
+	     uint32_t *step)
+{
+	int domain = listen->family == 4 ? AF_INET : AF_INET6, rc;
+
+	*step = HP_STEP_SOCKET;
+	*fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
+	if (*fd < 0)
+		return -errno;
+	set_buffers(*fd);
+	if (domain == AF_INET) {
+		(void)set_int(*fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT_VALUE);
+	} else {
+		(void)set_int(*fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		(void)set_int(*fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_DONT_VALUE);
+	}
+	*step = HP_STEP_BIND;
+	rc = bind_to(*fd, listen);
+	if (rc < 0) {
+		close(*fd);
+		*fd = -1;
+		return rc;
+	}
+	probe(*fd, features, errors);
+	return 0;
+}

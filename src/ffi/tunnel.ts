@@ -1,0 +1,213 @@
+// The userspace tunnel: a TUN device joined to UDP sockets by the threads of native/. This class owns
+// the handle and its lifetime; packets never pass through TypeScript. Calls return at once, except
+// that closing waits for the threads to finish the round they are in. Addresses, routes and the MTU of
+// the device are the reconciler's.
+
+import { NativeError } from "./libc.ts";
+import { withNetns } from "./netns.ts";
+import {
+  type Endpoint,
+  encodeConfig,
+  encodePeers,
+  encodePrefixes,
+  type TunnelFds,
+  type TunnelPeer,
+} from "./tunnel-encode.ts";
+import { tunnelError } from "./tunnel-error.ts";
+import { LISTEN_MAX, native, PEER_COUNTERS, QUEUES_MAX, STATUS } from "./tunnel-native.ts";
+
+export interface TunnelOptions {
+  readonly device: string;
+  /** Namespace file in which the device and the sockets are made; absent means here. */
+  readonly netns?: string | null;
+  /** Greatest inner packet. */
+  readonly mtuBytes: number;
+  readonly queues?: number;
+  readonly listen: readonly Endpoint[];
+  /** Names from `features()` that are wanted or not; what is not named has its default. */
+  readonly features?: Readonly<Record<string, boolean>>;
+  /** Descriptors of a predecessor, as its `fds()` told; taken over when open succeeds. */
+  readonly adopt?: TunnelFds;
+}
+
+export interface TunnelFeature {
+  readonly name: string;
+  readonly wanted: boolean;
+  readonly on: boolean;
+  /** Why a wanted feature is off: the kernel's errno, or null. */
+  readonly errno: number | null;
+}
+
+export interface PeerCounters {
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+}
+
+export interface TunnelCounters {
+  /** By the names of native/heddle.h, such as `rx_drop_source`. */
+  readonly total: Readonly<Record<string, number>>;
+  readonly peers: ReadonlyMap<string, PeerCounters>;
+}
+
+/** Off unless asked for: a device that outlives the process must be wanted. */
+const OFF_BY_DEFAULT = new Set(["persist", "tun-napi"]);
+
+export class Tunnel {
+  readonly device: string;
+  #handle: bigint | null;
+  readonly #slots = new Map<string, number>();
+  #nextSlot = 0;
+
+  private constructor(device: string, handle: bigint) {
+    this.device = device;
+    this.#handle = handle;
+  }
+
+  /** Makes or re-attaches the device, binds the sockets and starts the threads. */
+  static open(options: TunnelOptions): Tunnel {
+    const { call } = native();
+    const { device, mtuBytes, listen, queues = 1, adopt = null } = options;
+    const features = featureBits(options.features ?? {});
+    const config = encodeConfig({ device, mtuBytes, queues, listen, features, adopt });
+    const status = new Uint8Array(STATUS.size);
+    const out = new BigUint64Array(1);
+    const done = withNetns(options.netns ?? null, () => call.hp_open(config, status, out));
+    if (done < 0) {
+      const step = new DataView(status.buffer).getUint32(STATUS.step, true);
+      throw tunnelError(step, -done, options);
+    }
+    return new Tunnel(device, out[0] ?? 0n);
+  }
+
+  /** Replaces all peers and our own prefixes; the first of `own` per family is the device's address. */
+  setPeers(peers: readonly TunnelPeer[], own: readonly string[]): void {
+    const names = new Set(peers.map(({ name }) => name));
+    if (names.size !== peers.length) throw new RangeError("two peers have one name");
+    const records = encodePeers(peers, (name) => this.#slotOf(name));
+    const prefixes = encodePrefixes(peers, own);
+    const done = native().call.hp_set_peers(
+      this.#open(),
+      records,
+      peers.length,
+      prefixes.bytes,
+      prefixes.count,
+    );
+    if (done < 0) throw new NativeError("hp_set_peers", -done);
+  }
+
+  #slotOf(name: string): number {
+    const known = this.#slots.get(name);
+    if (known !== undefined) return known;
+    const slot = this.#nextSlot++;
+    this.#slots.set(name, slot);
+    return slot;
+  }
+
+  counters(): TunnelCounters {
+    const { call, counters } = native();
+    const values = new BigUint64Array(counters.length);
+    call.hp_counters(this.#open(), values, values.length);
+    const total: Record<string, number> = {};
+    for (const [i, name] of counters.entries()) total[name] = Number(values[i] ?? 0n);
+    return { total, peers: this.#peerCounters() };
+  }
+
+  #peerCounters(): Map<string, PeerCounters> {
+    const words = PEER_COUNTERS.size / 8;
+    const values = new BigUint64Array(Math.max(1, this.#nextSlot) * words);
+    native().call.hp_peer_counters(this.#open(), values, this.#nextSlot);
+    const at = (index: number) => Number(values[index] ?? 0n);
+    const peers = new Map<string, PeerCounters>();
+    for (const [name, slot] of this.#slots) {
+      const base = slot * words;
+      peers.set(name, {
+        txPackets: at(base),
+        txBytes: at(base + 1),
+        rxPackets: at(base + 2),
+        rxBytes: at(base + 3),
+      });
+    }
+    return peers;
+  }
+
+  features(): TunnelFeature[] {
+    const status = this.#status();
+    const wanted = status.getUint32(STATUS.wanted, true);
+    const active = status.getUint32(STATUS.active, true);
+    return native().features.map((name, bit) => {
+      const errno = status.getInt32(STATUS.error + bit * 4, true);
+      return {
+        name,
+        wanted: (wanted & (1 << bit)) !== 0,
+        on: (active & (1 << bit)) !== 0,
+        errno: errno === 0 ? null : errno,
+      };
+    });
+  }
+
+  /** Why the device is gone (an errno), or null while it is there. A gone device needs a new open. */
+  deviceError(): number | null {
+    const errno = this.#status().getInt32(STATUS.deviceError, true);
+    return errno === 0 ? null : errno;
+  }
+
+  #status(): DataView {
+    const bytes = new Uint8Array(STATUS.size);
+    native().call.hp_status(this.#open(), bytes);
+    return new DataView(bytes.buffer);
+  }
+
+  /** Open descriptors, to be inherited by a successor. They are close-on-exec by themselves. */
+  fds(): TunnelFds {
+    const tun = new Int32Array(QUEUES_MAX);
+    const udp = new Int32Array(LISTEN_MAX);
+    native().call.hp_descriptors(this.#open(), tun, udp);
+    const used = (fds: Int32Array) => Array.from(fds).filter((fd) => fd >= 0);
+    return { tun: used(tun), udp: used(udp) };
+  }
+
+  /** Stops reading; packets wait in the kernel's queues until `resume` or a successor reads on. */
+  pause(): void {
+    native().call.hp_pause(this.#open());
+  }
+
+  resume(): void {
+    const done = native().call.hp_resume(this.#open());
+    if (done < 0) throw new NativeError("hp_resume", -done);
+  }
+
+  /** Lets a persistent device vanish with its last descriptor. */
+  forgetDevice(): void {
+    const done = native().call.hp_forget_device(this.#open());
+    if (done < 0) throw new NativeError("hp_forget_device", -done);
+  }
+
+  close(): void {
+    const handle = this.#open();
+    this.#handle = null;
+    native().call.hp_close(handle);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#handle !== null) this.close();
+  }
+
+  #open(): bigint {
+    if (this.#handle === null) throw new Error(`the tunnel ${this.device} is closed`);
+    return this.#handle;
+  }
+}
+
+function featureBits(wishes: Readonly<Record<string, boolean>>): number {
+  const { features } = native();
+  for (const name of Object.keys(wishes)) {
+    if (!features.includes(name)) throw new RangeError(`the tunnel has no feature "${name}"`);
+  }
+  let bits = 0;
+  for (const [bit, name] of features.entries()) {
+    if (wishes[name] ?? !OFF_BY_DEFAULT.has(name)) bits |= 1 << bit;
+  }
+  return bits;
+}

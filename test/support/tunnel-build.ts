@@ -1,0 +1,19 @@
+// Builds the packet path's test libraries when their sources are newer, once per test run.
+
+import { join } from "node:path";
+import { run } from "./netns.ts";
+
+const NATIVE = join(import.meta.dir, "../../native");
+
+/** The library with the pure parts exported; HEDDLE_NATIVE_TEST names another build of it. */
+export function nativeTestLibrary(): string {
+  const chosen = process.env["HEDDLE_NATIVE_TEST"];
+  if (chosen !== undefined) return chosen;
+  make("build/libheddle-test.so");
+  return join(NATIVE, "build/libheddle-test.so");
+}
+
+export function make(target: string): void {
+  // Test files run in parallel: one compiles, the others wait for the lock.
+  run(["flock", join(NATIVE, "Makefile"), "make", "-s", "-C", NATIVE, target]);
+}

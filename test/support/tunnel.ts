@@ -1,0 +1,129 @@
+// Two hosts joined by a tunnel, on the real kernel:
+//
+//   pod1 ── h1 ──(eth0, underlay)── h2 ── pod2          pods 10.5.1.2 and 10.5.2.2, fd05:1::2, fd05:2::2
+//            └── heddle0 ┄┄ UDP ┄┄ heddle0 ──┘
+//
+// The device gets its address, MTU and route here with `ip`, as the reconciler would do it.
+
+import { Tunnel, type TunnelOptions } from "../../src/ffi/tunnel.ts";
+import type { TunnelPeer } from "../../src/ffi/tunnel-encode.ts";
+import { joinByVeth, makeNetns, type Netns } from "./netns.ts";
+
+export const PORT = 8285;
+
+export interface TunnelHost {
+  readonly name: string;
+  readonly host: Netns;
+  readonly pod: Netns;
+  readonly number: 1 | 2;
+  tunnel: Tunnel;
+}
+
+export interface TunnelPair {
+  readonly one: TunnelHost;
+  readonly two: TunnelHost;
+  [Symbol.dispose](): void;
+}
+
+export interface PairOptions {
+  readonly features?: Readonly<Record<string, boolean>>;
+  readonly underlay?: 4 | 6;
+  readonly queues?: number;
+  readonly capabilities?: readonly string[];
+  readonly mtuBytes?: number;
+}
+
+export const podIp = (number: 1 | 2, family: 4 | 6 = 4) =>
+  family === 4 ? `10.5.${number}.2` : `fd05:${number}::2`;
+
+export const underlayIp = (number: 1 | 2, family: 4 | 6 = 4) =>
+  family === 4 ? `198.18.0.${number}` : `fd18::${number}`;
+
+export const ownOf = (number: 1 | 2) => [`10.5.${number}.0/24`, `fd05:${number}::/64`];
+
+export function peerOf(number: 1 | 2, options: PairOptions = {}): TunnelPeer {
+  return {
+    name: `h${number}`,
+    subnets: ownOf(number),
+    endpoint: { ip: underlayIp(number, options.underlay), port: PORT },
+    capabilities: options.capabilities ?? ["slices"],
+  };
+}
+
+export function tunnelOptions(host: Netns, number: 1 | 2, options: PairOptions): TunnelOptions {
+  const family = options.underlay ?? 4;
+  return {
+    device: "heddle0",
+    netns: host.path,
+    mtuBytes: options.mtuBytes ?? (family === 4 ? 1472 : 1452),
+    queues: options.queues ?? 1,
+    listen: [{ ip: underlayIp(number, family), port: PORT }],
+    features: options.features ?? {},
+  };
+}
+
+/** What the reconciler does once the device is there. */
+export function dressDevice(host: Netns, number: 1 | 2, mtuBytes: number): void {
+  host.ip(`addr replace 10.5.${number}.0/32 dev heddle0`);
+  host.ip(`addr replace fd05:${number}::/128 dev heddle0 nodad`);
+  host.ip(`link set heddle0 mtu ${mtuBytes} up`);
+  host.ip("route replace 10.5.0.0/16 dev heddle0");
+  host.ip("route replace fd05::/16 dev heddle0");
+}
+
+function makeHost(number: 1 | 2): { host: Netns; pod: Netns } {
+  const host = makeNetns();
+  const pod = makeNetns();
+  for (const netns of [host, pod]) {
+    // Neighbour discovery would wait a second for the check of link-local addresses.
+    netns.exec([
+      "sysctl",
+      "-qw",
+      "net.ipv6.conf.all.accept_dad=0",
+      "net.ipv6.conf.default.accept_dad=0",
+    ]);
+  }
+  joinByVeth(
+    { netns: host, dev: "pod", addresses: [`10.5.${number}.1/24`, `fd05:${number}::1/64`] },
+    {
+      netns: pod,
+      dev: "eth0",
+      addresses: [`${podIp(number)}/24`, `${podIp(number, 6)}/64`],
+    },
+  );
+  pod.ip(`route add default via 10.5.${number}.1`);
+  pod.ip(`-6 route add default via fd05:${number}::1`);
+  host.exec(["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
+  return { host, pod };
+}
+
+/** Both hosts with open tunnels that know each other. */
+export function makeTunnelPair(options: PairOptions = {}): TunnelPair {
+  const made: Disposable[] = [];
+  const pair = { [Symbol.dispose]: () => disposeAll(made) };
+  try {
+    const [one, two] = [makeHost(1), makeHost(2)];
+    made.push(one.host, one.pod, two.host, two.pod);
+    joinByVeth(
+      { netns: one.host, dev: "eth0", addresses: ["198.18.0.1/24", "fd18::1/64"] },
+      { netns: two.host, dev: "eth0", addresses: ["198.18.0.2/24", "fd18::2/64"] },
+    );
+    const open = (number: 1 | 2, { host, pod }: { host: Netns; pod: Netns }): TunnelHost => {
+      const wanted = tunnelOptions(host, number, options);
+      const tunnel = Tunnel.open(wanted);
+      const end: TunnelHost = { name: `h${number}`, host, pod, number, tunnel };
+      made.unshift({ [Symbol.dispose]: () => end.tunnel[Symbol.dispose]() });
+      dressDevice(host, number, wanted.mtuBytes);
+      tunnel.setPeers([peerOf(number === 1 ? 2 : 1, options)], ownOf(number));
+      return end;
+    };
+    return { one: open(1, one), two: open(2, two), ...pair };
+  } catch (error) {
+    pair[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function disposeAll(items: readonly Disposable[]): void {
+  for (const item of items) item[Symbol.dispose]();
+}
