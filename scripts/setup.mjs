@@ -148,7 +148,10 @@ function ensureTools() {
   }
   say(`installing ${packages.join(" ")} (for ${commands})`);
   if (packages.includes("nats-server") && existsSync("/run/systemd/system")) {
-    say("note: the distribution may start its own nats-server.service on port 4222");
+    say(
+      "note: the package may start a nats-server of its own on 127.0.0.1:4222; nothing here needs",
+    );
+    say('it, so if it is in your way: "systemctl disable --now nats-server"');
   }
   installTools(install, packages);
   const still = missingTools(hasCommand).map((tool) => tool.command);

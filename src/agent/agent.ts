@@ -1,16 +1,15 @@
 // One host's agent: the tail feeds the fold, the fold feeds the plan, the loop makes the kernel follow
-// the plan, and the keeper says in the log what the host has to say. This file connects them and
-// decides one thing itself: when the loop may act at all, and when it may remove (the prune gate).
+// the plan, and the keeper says in the log what the host has to say. This file connects them and keeps
+// what only the whole can know; when the host may act, and when it may remove, is in planner.ts.
 
 import type { Cidr } from "../events/address.ts";
-import { type Clock, sleep } from "../events/clock.ts";
+import type { Clock } from "../events/clock.ts";
 import { decide } from "../events/decide.ts";
 import type { EventLog } from "../events/log.ts";
 import type { FabricState } from "../events/state.ts";
 import type { StatusBoard } from "../events/status-board.ts";
-import { desired } from "../reconcilers/desired.ts";
 import type { Kernel } from "../reconcilers/kernel.ts";
-import { createLoop, type Loop, type Round, type Wanted } from "../reconcilers/loop.ts";
+import { createLoop, type Loop, type Round } from "../reconcilers/loop.ts";
 import type { Plan } from "../reconcilers/plan.ts";
 import type { AgentPort } from "./agent-port.ts";
 import type { AgentFiles } from "./files.ts";
@@ -20,9 +19,11 @@ import { createKeep, type Keep } from "./keep.ts";
 import type { Logger } from "./logger.ts";
 import type { Identity } from "./member.ts";
 import { watchStart } from "./offline-start.ts";
+import { Planner } from "./planner.ts";
 import { createProblemLog, type ProblemLog } from "./problem-log.ts";
-import { OFFLINE_START_MS, problemsOf } from "./problems.ts";
+import { problemsOf } from "./problems.ts";
 import { createReporter, type Reporter } from "./reporter.ts";
+import { runReporting } from "./reporting.ts";
 import { createSnapshotKeeper, loadSnapshot, type SnapshotKeeper } from "./snapshot-keeper.ts";
 import { createSpeaker, type Speaker } from "./speaker.ts";
 import type { AgentStatus } from "./status.ts";
@@ -60,8 +61,6 @@ export interface Agent extends AgentPort {
   readonly done: Promise<AgentEnd>;
 }
 
-const REPORT_MS = 1000;
-
 export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
   const snapshot = await loadSnapshot(deps, options.fabric);
   const agent = new HostAgent(deps, options, snapshot);
@@ -81,6 +80,7 @@ class HostAgent implements Agent {
   private readonly startedMs: number;
 
   private readonly tail: Tail;
+  private readonly planner: Planner;
   private readonly speaker: Speaker;
   private readonly keep: Keep;
   private readonly host: HostWatch;
@@ -91,7 +91,6 @@ class HostAgent implements Agent {
   private readonly snapshots: SnapshotKeeper;
   private readonly subnetFile: SubnetFile;
 
-  private planned: { readonly changedSeq: number; readonly plan: Plan } | null = null;
   private lastRound: Round | null = null;
   private appliedSeq = 0;
   private wasReady = false;
@@ -111,19 +110,14 @@ class HostAgent implements Agent {
     this.hasSnapshot = snapshot !== null;
     this.startedMs = clock.nowMs();
     this.speaker = createSpeaker({ log, clock, fabric: options.fabric, newId: deps.newId });
-    this.tail = createTail({
-      log,
+    this.tail = this.followLog(snapshot);
+    this.planner = new Planner({
+      tail: this.tail,
       clock,
-      fabric: options.fabric,
-      snapshot,
-      onFolded: (record, { verdict, event }) => {
-        this.speaker.heard(record, verdict);
-        if (verdict.kind === "quarantined") {
-          const { reason } = verdict;
-          logger.warn("record quarantined", { seq: record.seq, type: event?.type ?? null, reason });
-        }
-      },
-      onChange: () => this.onLogChange(),
+      node: options.node,
+      instance: options.instance,
+      hasSnapshot: this.hasSnapshot,
+      stopping: () => this.stopping,
     });
     this.host = createHostWatch({
       kernel,
@@ -133,22 +127,11 @@ class HostAgent implements Agent {
       onChange: () => this.keep.wake(),
       onMoved: () => deps.redial?.(),
     });
-    this.keep = createKeep({
-      tail: this.tail,
-      clock,
-      speaker: this.speaker,
-      board,
-      self: () => this.self(),
-      silent: () => this.stopping,
-      onProblem: (problem) => {
-        this.keepProblem = problem;
-      },
-      onEnd: (reason) => this.end({ code: 1, reason }),
-    });
+    this.keep = this.keepName();
     this.loop = createLoop({
       kernel,
       clock,
-      wanted: () => this.wanted(),
+      wanted: () => this.planner.wanted(),
       onRound: (round) => this.onRound(round),
     });
     this.reporter = createReporter(options.node);
@@ -157,22 +140,10 @@ class HostAgent implements Agent {
       board,
       clock,
       entry: () => boardEntryOf(this.status()),
-      mayShow: () => this.ownsName(),
+      mayShow: () => this.planner.ownsName(),
     });
     this.snapshots = createSnapshotKeeper({ files, clock, logger });
-    this.subnetFile = createSubnetFile({
-      files,
-      clock,
-      wanted: () => this.plan()?.subnetEnv ?? null,
-      onDrift: (item) => {
-        logger.warn("drift healed", { noun: item.noun, problem: item.problem });
-        this.reporter.drift([item], 1);
-      },
-      onProblem: (problem) => {
-        this.fileProblem = problem;
-        this.noteReady();
-      },
-    });
+    this.subnetFile = this.keepFile();
   }
 
   start(): void {
@@ -202,13 +173,7 @@ class HostAgent implements Agent {
   }
 
   plan(): Plan | null {
-    const state = this.tail.state();
-    if (!this.mayAct() || state.config === null) return null;
-    if (!state.leases.has(this.options.node)) return null;
-    if (this.planned?.changedSeq !== state.changedSeq) {
-      this.planned = { changedSeq: state.changedSeq, plan: desired(state, this.options.node) };
-    }
-    return this.planned.plan;
+    return this.planner.plan();
   }
 
   acceptLog(): boolean {
@@ -217,7 +182,7 @@ class HostAgent implements Agent {
     const { leases, nodes } = this.tail.state();
     const { node } = this.options;
     this.former = leases.get(node)?.subnets ?? nodes.get(node)?.previous ?? this.former;
-    this.planned = null;
+    this.planner.forget();
     this.lastRound = null;
     this.appliedSeq = 0;
     this.tail.accept();
@@ -247,25 +212,6 @@ class HostAgent implements Agent {
     return { node, instance, member, former: this.former, ttlSeconds, marginSeconds };
   }
 
-  /** The node of our name in the log is this very instance. */
-  private ownsName(): boolean {
-    const known = this.tail.state().nodes.get(this.options.node);
-    return known === undefined || known.instance === this.options.instance;
-  }
-
-  /** Hands off while the log is damaged or not read to its end; the snapshot stands in for it. */
-  private mayAct(): boolean {
-    const { caughtUp, damage, connected } = this.tail.view();
-    if (this.stopping || damage !== null || !this.ownsName()) return false;
-    if (caughtUp) return true;
-    const waitedMs = this.deps.clock.nowMs() - this.startedMs;
-    return this.hasSnapshot && !connected && waitedMs >= OFFLINE_START_MS;
-  }
-
-  private wanted(): Wanted {
-    return { plan: this.plan(), prune: this.tail.view().caughtUp };
-  }
-
   private onLogChange(): void {
     const view = this.tail.view();
     if (view.damage !== null && view.damage !== this.lastDamage) {
@@ -279,7 +225,7 @@ class HostAgent implements Agent {
     this.deps.logger.debug("log", { seq, head, connected, caughtUp });
     this.lastDamage = view.damage;
     this.lostSinceMs = view.connected ? null : (this.lostSinceMs ?? this.deps.clock.nowMs());
-    const before = this.planned?.plan ?? null;
+    const before = this.planner.last();
     const after = this.plan();
     if (after !== before || this.lastRound?.seq !== after?.seq) this.loop.wake();
     else this.noteApplied();
@@ -313,11 +259,9 @@ class HostAgent implements Agent {
 
   /** The kernel is right for the current plan, and no record since changed the plan. */
   private noteApplied(): void {
-    const { lastRound, planned } = this;
-    if (lastRound === null || planned === null) return;
-    if (lastRound.seq === planned.plan.seq && lastRound.clean) {
-      this.appliedSeq = this.tail.state().seq;
-    }
+    const { lastRound } = this;
+    if (lastRound?.clean !== true || lastRound.seq !== this.planner.last()?.seq) return;
+    this.appliedSeq = this.tail.state().seq;
   }
 
   private problems(): readonly string[] {
@@ -350,23 +294,68 @@ class HostAgent implements Agent {
     };
   }
 
-  /** Publishes transitions, at most one a second, while there is a good log to publish to. */
-  private async report(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await sleep(this.deps.clock, REPORT_MS, signal);
-      const { caughtUp, connected, damage } = this.tail.view();
-      const problems = this.problems();
-      if (this.wasReady) this.reporter.problems(problems);
-      // Damage, and a start without the log, are logged where they are found.
-      const met = connected || caughtUp;
-      if (met && damage === null && !this.stopping) this.problemLog.note(problems);
-      const draft = this.reporter.next();
-      if (signal.aborted || draft === null || this.stopping) continue;
-      // A log that is not trusted is not written to either.
-      if (!caughtUp || !connected || damage !== null || !this.ownsName()) continue;
-      const said = await this.speaker.say(draft);
-      if (said.ok) this.reporter.published(draft);
-    }
+  private report(signal: AbortSignal): Promise<void> {
+    const { tail, speaker, reporter, problemLog } = this;
+    const reporting = {
+      ...{ tail, speaker, reporter, problemLog },
+      clock: this.deps.clock,
+      problems: () => this.problems(),
+      wasReady: () => this.wasReady,
+      maySpeak: () => !this.stopping && this.planner.ownsName(),
+    };
+    return runReporting(reporting, signal);
+  }
+
+  private followLog(snapshot: Snapshot): Tail {
+    const { log, clock, logger } = this.deps;
+    const { fabric } = this.options;
+    return createTail({
+      log,
+      clock,
+      fabric,
+      snapshot,
+      onFolded: (record, { verdict, event }) => {
+        this.speaker.heard(record, verdict);
+        if (verdict.kind === "quarantined") {
+          const { reason } = verdict;
+          logger.warn("record quarantined", { seq: record.seq, type: event?.type ?? null, reason });
+        }
+      },
+      onChange: () => this.onLogChange(),
+    });
+  }
+
+  private keepName(): Keep {
+    const { clock, board } = this.deps;
+    return createKeep({
+      tail: this.tail,
+      clock,
+      speaker: this.speaker,
+      board,
+      self: () => this.self(),
+      silent: () => this.stopping,
+      onProblem: (problem) => {
+        this.keepProblem = problem;
+      },
+      onEnd: (reason) => this.end({ code: 1, reason }),
+    });
+  }
+
+  private keepFile(): SubnetFile {
+    const { files, clock, logger } = this.deps;
+    return createSubnetFile({
+      files,
+      clock,
+      wanted: () => this.plan()?.subnetEnv ?? null,
+      onDrift: (item) => {
+        logger.warn("drift healed", { noun: item.noun, problem: item.problem });
+        this.reporter.drift([item], 1);
+      },
+      onProblem: (problem) => {
+        this.fileProblem = problem;
+        this.noteReady();
+      },
+    });
   }
 
   private watchStart(signal: AbortSignal): Promise<void> {

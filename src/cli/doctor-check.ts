@@ -51,10 +51,19 @@ export function subnetsOf({ state, status, node }: Findings): readonly string[] 
   return status?.lease?.subnets ?? state?.leases.get(node)?.subnets ?? [];
 }
 
+/** Debian keeps sbin out of a user's PATH. */
+function pathOf(name: string): string | null {
+  return Bun.which(name, { PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` });
+}
+
+export function isInstalled(name: string): boolean {
+  return pathOf(name) !== null;
+}
+
 /** stdout of a program, or null when it is not there or refuses. */
 export async function outputOf(command: readonly string[]): Promise<string | null> {
   const [name = "", ...args] = command;
-  const path = Bun.which(name, { PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` });
+  const path = pathOf(name);
   if (path === null) return null;
   const child = Bun.spawn([path, ...args], { stdin: "ignore", stdout: "pipe", stderr: "ignore" });
   const [text, code] = await Promise.all([new Response(child.stdout).text(), child.exited]);

@@ -2,7 +2,16 @@
 
 import { readFile } from "node:fs/promises";
 import { containsIp } from "../events/address.ts";
-import { type Check, type Findings, fail, ok, outputOf, subnetsOf, warn } from "./doctor-check.ts";
+import {
+  type Check,
+  type Findings,
+  fail,
+  isInstalled,
+  ok,
+  outputOf,
+  subnetsOf,
+  warn,
+} from "./doctor-check.ts";
 import { hasNetAdmin } from "./privilege.ts";
 
 export async function hostChecks(
@@ -33,6 +42,7 @@ async function vxlan(findings: Findings): Promise<Check> {
   const type = findings.state?.config?.backend.type ?? "vxlan";
   if (type !== "vxlan") return ok(name, `not needed by ${type}`);
   if (findings.facts?.devices.some(({ kind }) => kind === "vxlan")) return ok(name, "in use");
+  if (!isInstalled("ip")) return warn(name, "cannot be tried without ip", "install iproute2");
   const add = ["ip", "link", "add", "hd-probe", "type", "vxlan", "id", "1", "dstport", "8472"];
   if ((await outputOf(["unshare", "--net", ...add])) !== null) return ok(name, "available");
   if (process.getuid?.() !== 0) return warn(name, "cannot be tried", "run doctor as root");
@@ -93,6 +103,8 @@ async function tunnelPort(findings: Findings): Promise<Check> {
   const name = "vxlan-port";
   const backend = findings.state?.config?.backend;
   if (backend?.type !== "vxlan") return ok(name, "not needed");
+  // Without it our own device, which holds the port, would pass for somebody else's.
+  if (!isInstalled("ip")) return warn(name, "cannot be seen without ip", "install iproute2");
   const { port, vni } = backend;
   const listed = await outputOf(["ip", "-d", "-j", "link", "show", "type", "vxlan"]);
   const devices = JSON.parse(listed || "[]") as readonly VxlanDevice[];

@@ -62,7 +62,10 @@ async function leaveThroughAgent(deps: Deps, flags: DownFlags): Promise<boolean>
     deps.out.line("left the fabric");
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    deps.out.note(`heddle: ${error.message}; the lease will expire by itself`);
+    // It answered a moment ago; what keeps it is the log.
+    const away = error.exitCode === EXIT_UNREACHABLE;
+    const why = away ? "the agent cannot reach the log" : error.message;
+    deps.out.note(`heddle: ${why}; the lease will expire by itself`);
   }
   await askAgent(socket, "POST", "/v1/stop");
   await untilGone(deps, socket);

@@ -19,6 +19,8 @@ interface StatusFlags {
 
 const WAIT_MS = 60_000;
 const LOOK_MS = 100;
+/** Whoever waits longer is told for what. */
+const TELL_MS = 1500;
 
 export async function status(deps: Deps, flags: StatusFlags): Promise<number> {
   const socket = socketPath(flags);
@@ -36,15 +38,25 @@ function waitMs(flags: StatusFlags): number {
 
 /** The first status that is ready, or the last one before the time is up. */
 async function lookUntil(deps: Deps, socket: string, ms: number): Promise<AgentStatus> {
-  const untilMs = deps.clock.nowMs() + ms;
+  const startMs = deps.clock.nowMs();
+  const untilMs = startMs + ms;
+  let told: string | undefined;
+  const tell = (reason: string): void => {
+    if (reason === told) return;
+    if (deps.clock.nowMs() - startMs < TELL_MS) return;
+    deps.out.note(`heddle: waiting: ${reason}`);
+    told = reason;
+  };
   for (;;) {
     const last = deps.clock.nowMs() >= untilMs;
     try {
       const found = await askAgent<AgentStatus>(socket, "GET", "/v1/status");
       if (last || found.state === "ready") return found;
+      tell(found.problems[0] ?? `the agent is ${found.state}`);
     } catch (error) {
       const away = error instanceof Failure && error.exitCode === EXIT_UNREACHABLE;
       if (last || !away) throw error;
+      tell(error.message);
     }
     await sleep(deps.clock, LOOK_MS);
   }

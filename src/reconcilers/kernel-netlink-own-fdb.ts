@@ -13,42 +13,36 @@ import type { Fdb } from "./kernel-state.ts";
 const ECHO_MS = 1000;
 
 export class OwnFdb {
-  /** `<type> <index> <mac> <dst>` to the time until which its echo is expected. */
-  readonly #expected = new Map<string, number>();
-  readonly #nowMs: () => number;
-
-  constructor(nowMs: () => number) {
-    this.#nowMs = nowMs;
-  }
+  /** `<type> <index> <mac> <dst>` of what was asked for lately; forgotten after one to two ECHO_MS. */
+  #recent = new Set<string>();
+  #older = new Set<string>();
+  #timer: NodeJS.Timeout | null = null;
 
   expect(verb: "set" | "del", { mac, dst }: Fdb, index: number): void {
-    if (this.#expected.size === 0) this.#sweepLater();
     const type = verb === "set" ? RTM_NEWNEIGH : RTM_DELNEIGH;
-    this.#expected.set(`${type} ${index} ${mac} ${dst}`, this.#nowMs() + ECHO_MS);
+    this.#recent.add(`${type} ${index} ${mac} ${dst}`);
+    this.#timer ??= this.#forgetLater();
   }
 
+  /** True for every watcher that gets the notification. */
   isEcho(frame: Frame): boolean {
     const { type, input, at, end } = frame;
-    if (this.#expected.size === 0 || (type !== RTM_NEWNEIGH && type !== RTM_DELNEIGH)) return false;
+    if (this.#timer === null || (type !== RTM_NEWNEIGH && type !== RTM_DELNEIGH)) return false;
     const { family, index } = ndmsg.read(input, at, end);
     if (family !== AF_BRIDGE) return false;
     const { NDA_LLADDR, NDA_DST } = neigh.read(frame).attrs;
     if (NDA_LLADDR === undefined || NDA_DST === undefined) return false;
     const key = `${type} ${index} ${macText(NDA_LLADDR)} ${ipText(NDA_DST)}`;
-    // It stays until its time is up: every watcher gets the notification.
-    const untilMs = this.#expected.get(key);
-    return untilMs !== undefined && this.#nowMs() <= untilMs;
+    return this.#recent.has(key) || this.#older.has(key);
   }
 
-  #sweepLater(): void {
-    const timer = setTimeout(() => this.#sweep(), ECHO_MS);
+  #forgetLater(): NodeJS.Timeout {
+    const timer = setTimeout(() => {
+      this.#older = this.#recent;
+      this.#recent = new Set();
+      this.#timer = this.#older.size === 0 ? null : this.#forgetLater();
+    }, ECHO_MS);
     timer.unref();
-  }
-
-  #sweep(): void {
-    for (const [key, untilMs] of this.#expected) {
-      if (this.#nowMs() > untilMs) this.#expected.delete(key);
-    }
-    if (this.#expected.size > 0) this.#sweepLater();
+    return timer;
   }
 }

@@ -49,7 +49,7 @@ export class NetlinkKernel implements Kernel {
   readonly #socket: NetlinkSocket;
   readonly #rules: RuleReader;
   readonly #gateways: Gateways = new Map();
-  readonly #ownFdb = new OwnFdb(() => performance.now());
+  readonly #ownFdb = new OwnFdb();
   /** As last observed. */
   #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
   /** What notifications are about; null until the first observe. */

@@ -88,3 +88,10 @@ test("too few live hosts is a failure that says how many", async () => {
   expect(ran.code).toBe(1);
   expect(ran.err).toContain("1 live hosts, 3 wanted");
 });
+
+test("status --wait that takes long says once what it waits for", async () => {
+  const socket = "/nonexistent/heddle.sock";
+  const ran = await heddle(["status", "--wait=2s", "--socket", socket]);
+  const away = `agent at ${socket} cannot be reached: is it running?`;
+  expect(ran).toEqual({ code: 3, out: "", err: `heddle: waiting: ${away}\nheddle: ${away}\n` });
+});

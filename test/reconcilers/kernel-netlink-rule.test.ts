@@ -24,6 +24,15 @@ if (requireRoot("rule tables"))
     const key = keyOf.rule(table);
     const tableOf = async () => (await host.kernel.observe(scope)).rules.get(key);
 
+    test("an unchanged rule set is read once, a changed one again", async () => {
+      await host.apply(set("rule", table));
+      const first = await tableOf();
+      expect(await tableOf()).toBe(first);
+      nft("add", "table", "inet", "other");
+      expect(await tableOf()).not.toBe(first);
+      expect(await tableOf()).toEqual(first);
+    });
+
     test("nft lists what was set, and other tables stay", async () => {
       nft("add", "table", "inet", "other");
       await host.apply(set("rule", table));
