@@ -116,7 +116,7 @@ class HostAgent implements Agent {
       clock,
       node: options.node,
       instance: options.instance,
-      hasSnapshot: this.hasSnapshot,
+      snapshot,
       stopping: () => this.stopping,
     });
     this.host = createHostWatch({
@@ -142,7 +142,7 @@ class HostAgent implements Agent {
       entry: () => boardEntryOf(this.status()),
       mayShow: () => this.planner.ownsName(),
     });
-    this.snapshots = createSnapshotKeeper({ files, clock, logger });
+    this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance);
     this.subnetFile = this.keepFile();
   }
 

@@ -4,6 +4,7 @@
 // start, for adding only.
 
 import type { Clock } from "../events/clock.ts";
+import type { Snapshot } from "../events/snapshot.ts";
 import { desired } from "../reconcilers/desired.ts";
 import type { Wanted } from "../reconcilers/loop.ts";
 import type { Plan } from "../reconcilers/plan.ts";
@@ -15,8 +16,8 @@ export interface PlannerDeps {
   readonly clock: Clock;
   readonly node: string;
   readonly instance: string;
-  /** The tail began with a snapshot. */
-  readonly hasSnapshot: boolean;
+  /** What the tail began with. */
+  readonly snapshot: Snapshot | null;
   /** True once the agent is on its way out. */
   readonly stopping: () => boolean;
 }
@@ -53,9 +54,14 @@ export class Planner {
 
   /** The node of our name in the log is this very instance, or nobody yet. */
   ownsName(): boolean {
-    const { tail, node, instance } = this.#deps;
-    const known = tail.state().nodes.get(node);
-    return known === undefined || known.instance === instance;
+    const { instance } = this.#deps;
+    const holder = this.#holder();
+    return holder === null || holder === instance;
+  }
+
+  #holder(): string | null {
+    const { tail, node } = this.#deps;
+    return tail.state().nodes.get(node)?.instance ?? null;
   }
 
   /** For a log that is folded anew: its sequences mean other things. */
@@ -64,11 +70,14 @@ export class Planner {
   }
 
   #mayAct(): boolean {
-    const { tail, clock, stopping, hasSnapshot } = this.#deps;
+    const { tail, clock, stopping, snapshot } = this.#deps;
     const { caughtUp, damage, connected } = tail.view();
-    if (stopping() || damage !== null || !this.ownsName()) return false;
-    if (caughtUp) return true;
+    if (stopping() || damage !== null) return false;
+    if (caughtUp) return this.ownsName();
     const waitedMs = clock.nowMs() - this.#startedMs;
-    return hasSnapshot && !connected && waitedMs >= OFFLINE_START_MS;
+    if (snapshot === null || connected || waitedMs < OFFLINE_START_MS) return false;
+    // After a reboot we are another instance than the one that has the name, and that wrote the
+    // snapshot: nobody else had it when the log was last read here.
+    return this.ownsName() || snapshot.writer === this.#holder();
   }
 }

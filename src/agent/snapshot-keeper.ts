@@ -35,7 +35,7 @@ export async function loadSnapshot(deps: SnapshotDeps, fabric: string): Promise<
   return null;
 }
 
-export function createSnapshotKeeper(deps: SnapshotDeps): SnapshotKeeper {
+export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): SnapshotKeeper {
   const { files, clock, logger } = deps;
   const waker = createWaker(clock);
   let writtenSeq = -1;
@@ -55,7 +55,8 @@ export function createSnapshotKeeper(deps: SnapshotDeps): SnapshotKeeper {
     if (!caughtUp || damage !== null || seq === writtenSeq || seq === 0) return;
     const startMs = clock.nowMs();
     try {
-      await files.writeSnapshot(encodeSnapshot({ position: tail.position(), state: tail.state() }));
+      const snapshot = { position: tail.position(), state: tail.state(), writer };
+      await files.writeSnapshot(encodeSnapshot(snapshot));
       writtenSeq = seq;
     } catch (error) {
       logger.warn("snapshot not written", { reason: String(error) });

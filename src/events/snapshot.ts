@@ -25,6 +25,8 @@ export interface Position {
 export interface Snapshot {
   readonly position: Position;
   readonly state: FabricState;
+  /** Instance of the agent that wrote it. After a reboot it tells that the name was ours. */
+  readonly writer?: string | undefined;
 }
 
 const header = z.object({
@@ -36,6 +38,7 @@ const header = z.object({
     chain: z.string(),
     tip: z.string(),
   }),
+  writer: z.string().optional(),
   sum: z.number(),
   // Written by encodeSnapshot of this very schema number, and the sum says that it is still what
   // was written: its shape is not checked again.
@@ -43,11 +46,12 @@ const header = z.object({
 });
 
 export function encodeSnapshot(snapshot: Snapshot): string {
-  const { position, state } = snapshot;
+  const { position, state, writer } = snapshot;
   // In the log's order, which the reconciler and its reports follow: a host that starts from a
   // snapshot sees the same as one that folded the whole log.
   const text = JSON.stringify(documentOf(state, (map) => [...map]));
-  const head = { schema: SNAPSHOT_SCHEMA, fabric: state.fabric, position, sum: fnv1a32(text) };
+  const sum = fnv1a32(text);
+  const head = { schema: SNAPSHOT_SCHEMA, fabric: state.fabric, position, writer, sum };
   return `${JSON.stringify(head).slice(0, -1)},"state":${text}}`;
 }
 
@@ -70,13 +74,13 @@ export function decodeSnapshot(fabric: string, text: string): DecodedSnapshot {
   if (fnv1a32(JSON.stringify(parsed.data.state)) !== parsed.data.sum) {
     return { ok: false, reason: "damaged: the checksum does not match" };
   }
-  const { position } = parsed.data;
+  const { position, writer } = parsed.data;
   const state = stateFrom(fabric, parsed.data.state as unknown as StateDocument);
   if (state === null) return { ok: false, reason: "its configuration is not accepted any more" };
   if (state.seq !== position.seq) {
     return { ok: false, reason: `its state is of ${state.seq}, its position ${position.seq}` };
   }
-  return { ok: true, snapshot: { position, state } };
+  return { ok: true, snapshot: { position, state, writer } };
 }
 
 /** The state as plain JSON: Maps become arrays in key order, so equal states give equal text. */

@@ -42,7 +42,7 @@ function given() {
   };
   const deps = { files, clock, logger };
   const stop = new AbortController();
-  const keeper = createSnapshotKeeper(deps);
+  const keeper = createSnapshotKeeper(deps, "boot-1");
   const storedSeq = () => {
     const decoded = decodeSnapshot("t", disk.text ?? "");
     return decoded.ok ? decoded.snapshot.state.seq : decoded.reason;

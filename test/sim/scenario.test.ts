@@ -50,6 +50,17 @@ test("agents restarted while the log is away build all anew from their snapshots
   end(world);
 });
 
+test("hosts that reboot while the log is away come up from their snapshots too", async () => {
+  const world = await fabric(11);
+  const before = world.hosts.map(routesOf);
+  cut(world, true);
+  for (const host of world.hosts) host.reboot();
+  await world.run(20_000);
+  expect(world.hosts.map(routesOf)).toEqual(before);
+  await converge(world);
+  end(world);
+});
+
 test("a host cut off for longer than its lease learns so and takes another subnet", async () => {
   const world = await fabric(11);
   const [first] = world.hosts;
