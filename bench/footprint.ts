@@ -1,6 +1,6 @@
 // What an agent with 1 000 peers costs a host that has nothing to do: resident memory and CPU, read
-// from /proc over a minute of idling, heartbeats included. The peers are foreign ones, appended to the
-// log before the agent starts. Reach: 64 MiB, 0.5 % of a core.
+// from /proc over a minute of idling, heartbeats included. The peers are foreign ones, appended to
+// the log before the agent starts. Reach: 64 MiB, 0.5 % of a core.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

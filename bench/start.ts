@@ -1,6 +1,6 @@
 // From the start of an agent's process to ready, for a host that holds a lease: the pause of every
-// restart and upgrade. Three hosts on the real kernel and a real nats-server; one is restarted again
-// and again, by kill -9 and by SIGTERM in turn. Reach: 200 ms.
+// restart and upgrade. Three hosts on the real kernel and a real nats-server; one is restarted
+// again and again, by kill -9 and by SIGTERM in turn. Reach: 200 ms.
 
 import { TestFabric } from "../test/support/fabric.ts";
 import { machine, quantile, table } from "./support.ts";

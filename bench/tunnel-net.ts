@@ -2,9 +2,9 @@
 //
 //   p1 ─ br ─ h1 ═══ eth0 (underlay, MTU 1500) ═══ h2 ─ br ─ p2
 //
-// 10.6.x.2 goes over plain routes, 10.7.x.2 over the kernel's VXLAN, 10.5.x.2 through the tunnel, so
-// that contenders are measured in turns in one set of namespaces. Packet counts of the devices tell
-// which path carried a run.
+// 10.6.x.2 goes over plain routes, 10.7.x.2 over the kernel's VXLAN, 10.5.x.2 through the tunnel,
+// so that contenders are measured in turns in one set of namespaces. Packet counts of the devices
+// tell which path carried a run.
 
 import { join } from "node:path";
 import { Tunnel } from "../src/ffi/tunnel.ts";
@@ -133,7 +133,7 @@ export function carried(net: BenchNet, path: Path): number {
   return [net.one, net.two]
     .map(({ host }) => {
       const [link] = host.ipJson(`-s link show dev ${device}`);
-      const stats = link?.["stats64"] as { rx: { bytes: number }; tx: { bytes: number } };
+      const stats = link?.stats64 as { rx: { bytes: number }; tx: { bytes: number } };
       return stats.rx.bytes + stats.tx.bytes;
     })
     .reduce((a, b) => a + b);

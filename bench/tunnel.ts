@@ -1,6 +1,6 @@
-// The UDP tunnel against the kernel's VXLAN and plain routes: the same two pods, contenders in turns,
-// medians of several rounds, ratios to VXLAN. Every run is checked by the byte counts of the devices:
-// a figure whose path did not carry the bytes ends the program.
+// The UDP tunnel against the kernel's VXLAN and plain routes: the same two pods, contenders in
+// turns, medians of several rounds, ratios to VXLAN. Every run is checked by the byte counts of the
+// devices: a figure whose path did not carry the bytes ends the program.
 //
 //   npm run bench -- tunnel [--rounds N] [--seconds S] [--only METRIC,…] [--paths PATH,…]
 //                           [--queues N] [--peers N] [--off FEATURE,…] [--plain-wire]

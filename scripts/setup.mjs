@@ -115,6 +115,7 @@ function isExecutable(path) {
 
 /** Debian keeps sbin out of a user's PATH, but that is where ip and nft live. */
 function hasCommand(name) {
+  if (name.startsWith("/")) return existsSync(name);
   const dirs = [...(process.env.PATH ?? "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin"];
   return dirs.some((dir) => dir !== "" && isExecutable(join(dir, name)));
 }
@@ -144,7 +145,7 @@ function ensureTools() {
   if (process.getuid() !== 0) {
     const byHand = [install.refresh, [...install.install, ...packages]].filter(Boolean);
     const lines = byHand.map((line) => line.join(" ")).join(" && ");
-    return fail(`missing commands: ${commands}. Run "npm run setup" as root, or: ${lines}`);
+    return fail(`missing: ${commands}. Run "npm run setup" as root, or: ${lines}`);
   }
   say(`installing ${packages.join(" ")} (for ${commands})`);
   if (packages.includes("nats-server") && existsSync("/run/systemd/system")) {

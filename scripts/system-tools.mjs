@@ -1,4 +1,4 @@
-// The commands Heddle, its tests and its demo call, and the package that brings each of them, per
+// The commands Heddle, its build, its tests and its demo call, and the package that brings each of them, per
 // package manager. A table and three pure functions: what exists on the machine is asked through
 // `has`. Debian and Ubuntu are tested; the others are a best effort.
 
@@ -14,6 +14,16 @@ const TOOLS = [
   { command: "setpriv", apt: "util-linux", apk: "setpriv" },
   { command: "unshare", apt: "util-linux" },
   { command: "ps", apt: "procps", dnf: "procps-ng", pacman: "procps-ng" },
+  { command: "make", apt: "make" },
+  { command: "gcc", apt: "gcc" },
+  // A compiler comes without the C library's headers where recommendations are not followed.
+  {
+    command: "/usr/include/stdio.h",
+    apt: "libc6-dev",
+    dnf: "glibc-devel",
+    apk: "musl-dev",
+    pacman: "glibc",
+  },
 ];
 
 const MANAGERS = [

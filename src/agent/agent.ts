@@ -1,6 +1,7 @@
-// One host's agent: the tail feeds the fold, the fold feeds the plan, the loop makes the kernel follow
-// the plan, and the keeper says in the log what the host has to say. This file connects them and keeps
-// what only the whole can know; when the host may act, and when it may remove, is in planner.ts.
+// One host's agent: the tail feeds the fold, the fold feeds the plan, the loop makes the kernel
+// follow the plan, and the keeper says in the log what the host has to say. This file connects them
+// and keeps what only the whole can know; when the host may act, and when it may remove, is in
+// planner.ts.
 
 import type { Cidr } from "../events/address.ts";
 import type { Clock } from "../events/clock.ts";

@@ -139,7 +139,9 @@ async function stop(child: Child, exited: Promise<unknown>): Promise<void> {
   clearTimeout(timer);
 }
 
-/** Reads the server's log as it comes, so that the pipe never fills, and keeps what explains an end. */
+/**
+ * Reads the server's log as it comes, so that the pipe never fills, and keeps what explains an end.
+ */
 class ServerLog {
   readonly ready: Promise<void>;
   readonly ended: Promise<void>;

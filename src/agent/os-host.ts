@@ -4,7 +4,7 @@
 import { readFileSync, statSync } from "node:fs";
 
 /** One line: why this host cannot be managed by this process. */
-export class HostTaken extends Error {
+class HostTaken extends Error {
   override readonly name = "HostTaken";
 }
 
@@ -18,8 +18,8 @@ export function instanceId(): string {
 }
 
 /**
- * Holds an abstract unix socket, which belongs to the network namespace and vanishes with the process
- * however it ends: one agent per namespace, and no lock file that outlives its owner.
+ * Holds an abstract unix socket, which belongs to the network namespace and vanishes with the
+ * process however it ends: one agent per namespace, and no lock file that outlives its owner.
  */
 export function lockHost(): { release(): void } {
   try {

@@ -1,5 +1,5 @@
-// Where a tail stands in a log, and how it knows that log again: by the stream's creation time and by
-// the record that it stands on.
+// Where a tail stands in a log, and how it knows that log again: by the stream's creation time and
+// by the record that it stands on.
 
 import type { EventLog, LogInfo, Recorded } from "../events/log.ts";
 import type { Position, Snapshot } from "../events/snapshot.ts";

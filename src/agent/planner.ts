@@ -1,7 +1,7 @@
-// Whether this host may act, and on what plan. The gate of the whole agent: hands off while the log is
-// damaged, not read to its end, or says that another instance has our name; nothing is removed before
-// the log was read to its end in this process. A snapshot stands in for a log that does not answer at
-// start, for adding only.
+// Whether this host may act, and on what plan. The gate of the whole agent: hands off while the log
+// is damaged, not read to its end, or says that another instance has our name; nothing is removed
+// before the log was read to its end in this process. A snapshot stands in for a log that does not
+// answer at start, for adding only.
 
 import type { Clock } from "../events/clock.ts";
 import type { Snapshot } from "../events/snapshot.ts";

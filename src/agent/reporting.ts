@@ -1,5 +1,5 @@
-// Publishes a host's transitions, at most one a second, while there is a good log to publish to; and
-// tells the program's own log what the problems are.
+// Publishes a host's transitions, at most one a second, while there is a good log to publish to;
+// and tells the program's own log what the problems are.
 
 import { type Clock, sleep } from "../events/clock.ts";
 import type { ProblemLog } from "./problem-log.ts";

@@ -1,4 +1,5 @@
-// What an agent says about itself: the shape of `heddle status --json`, which others script against.
+// What an agent says about itself: the shape of `heddle status --json`, which others script
+// against.
 
 import type { Cidr, Ip } from "../events/address.ts";
 import type { PeerPath } from "../reconcilers/plan.ts";

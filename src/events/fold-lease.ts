@@ -139,7 +139,7 @@ function mismatch(lease: Lease | undefined, data: Claimed): string | null {
   return null;
 }
 
-export function sameSubnets(a: readonly Cidr[], b: readonly Cidr[]): boolean {
+function sameSubnets(a: readonly Cidr[], b: readonly Cidr[]): boolean {
   if (a.length !== b.length) return false;
   for (const subnet of a) if (!b.includes(subnet)) return false;
   return true;

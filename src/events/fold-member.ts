@@ -14,8 +14,8 @@ import { accepted, lost, type Verdict } from "./verdict.ts";
 export const NAME_GUARD_MS = 6000;
 
 /**
- * A member without a lease that has not spoken for so long no longer keeps its addresses from others:
- * nothing else would ever end its membership, because only leases expire.
+ * A member without a lease that has not spoken for so long no longer keeps its addresses from
+ * others: nothing else would ever end its membership, because only leases expire.
  */
 const ABANDONED_MS = 600_000;
 

@@ -20,7 +20,9 @@ export function logErrorFrom(error: unknown): LogError {
   return new LogError(kindOf(root), messageOf(root), { cause: error });
 }
 
-/** Conflicts of an expected sequence: 10164 when another write on the subject is in flight (2.15). */
+/**
+ * Conflicts of an expected sequence: 10164 when another write on the subject is in flight (2.15).
+ */
 export function isWrongLastSequence(error: unknown): boolean {
   if (error instanceof LogError) return isWrongLastSequence(error.cause);
   if (!(error instanceof JetStreamApiError)) return false;

@@ -1,5 +1,5 @@
-// What a NATS connection is made with: where the servers are, who we are, and the timing that lets a
-// dead server be noticed. Secrets come from files and never appear in a message.
+// What a NATS connection is made with: where the servers are, who we are, and the timing that lets
+// a dead server be noticed. Secrets come from files and never appear in a message.
 
 import { readFile } from "node:fs/promises";
 import {

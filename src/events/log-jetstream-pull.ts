@@ -1,6 +1,7 @@
 // Reads one stream through an ephemeral pull consumer, speaking the pull protocol itself. The
 // client's own consumers stall silently for up to 45 s after a plain restart, and for as long as a
-// cluster node is down; here any sign of trouble, silence included, ends the reader with a LogError.
+// cluster node is down; here any sign of trouble, silence included, ends the reader with a
+// LogError.
 //
 // Invariant: what `next` returns is contiguous in delivery order; nothing is skipped or repeated. A
 // pull is always outstanding unless the caller is behind, so a stored message arrives at once.

@@ -1,4 +1,5 @@
-// The streams of one fabric: their configuration, making them, and refusing one that cannot be a log.
+// The streams of one fabric: their configuration, making them, and refusing one that cannot be a
+// log.
 //
 // Invariant: nothing in a log's stream is ever removed, by age, by limits or by an administrator; a
 // removed lease would look like a free subnet.

@@ -5,10 +5,10 @@
 import type { Cidr } from "./address.ts";
 
 /** RFC 1123 host name, or a label of one; the identity of a node. */
-export const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
+const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
 
 /** Names the stream (`HEDDLE_<FABRIC>`) and the subjects; short, because it is in every subject. */
-export const FABRIC_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
+const FABRIC_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 
 export function isNodeName(text: string): boolean {
   return NODE_NAME.test(text) && !text.includes("..");

@@ -1,5 +1,5 @@
-// One supervised NATS connection. It owns dialing and the notice that the connection is gone; what is
-// said over it belongs to the log and the status board.
+// One supervised NATS connection. It owns dialing and the notice that the connection is gone; what
+// is said over it belongs to the log and the status board.
 //
 // Invariant: `session()` returns only while the server is connected; whoever waits on something the
 // server should send registers with `onDown`, because nothing else ends such a wait.
@@ -189,7 +189,8 @@ export class NatsLink {
       } else if (status.type === "reconnect") this.#raiseAgain(nc, jsm);
       else if (status.type === "error") this.#complaint(logErrorFrom(status.error));
     }
-    // The client gives up for good when its credentials have expired; fresh ones may be in the file.
+    // The client gives up for good when its credentials have expired; fresh ones may be in the
+    // file.
     if (this.#closed) return;
     this.#down(new LogError("unreachable", "connection closed by the server"));
     this.#dialUntilUp();

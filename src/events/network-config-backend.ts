@@ -41,7 +41,7 @@ const VXLAN_KEYS = [
 
 export function parseBackend(json: Json | undefined): Backend {
   const document = json === undefined || json === null ? {} : object(json, "Backend");
-  const type = document["Type"] ?? "vxlan";
+  const type = document.Type ?? "vxlan";
   switch (type) {
     case "vxlan":
       return parseVxlan(document);

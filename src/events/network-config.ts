@@ -79,7 +79,7 @@ function readConfig(document: Document): FabricConfig {
   return {
     ipv4,
     ipv6,
-    backend: parseBackend(document["Backend"]),
+    backend: parseBackend(document.Backend),
     enableNFTables: optional(document, "EnableNFTables", truth) ?? false,
   };
 }

@@ -9,7 +9,7 @@ import type { Json } from "./network-config-keys.ts";
 import { type FabricState, initialState } from "./state.ts";
 
 /** Raise when the fold's rules or the state's shape change: old snapshots are then refolded. */
-export const SNAPSHOT_SCHEMA = 1;
+const SNAPSHOT_SCHEMA = 1;
 
 /** Where a reader stands in a log, and how it knows that log again. */
 export interface Position {

@@ -1,5 +1,6 @@
-// The port to the board where each host shows how far it has come: one entry per host, the last one.
-// It is not history and nothing is decided by it. How often a host publishes is the caller's matter.
+// The port to the board where each host shows how far it has come: one entry per host, the last
+// one. It is not history and nothing is decided by it. How often a host publishes is the caller's
+// matter.
 
 export interface HostStatus {
   readonly node: string;

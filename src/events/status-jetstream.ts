@@ -35,8 +35,12 @@ async function list(
   const forever = new AbortController();
   const reader = await open(link, names);
   try {
-    // A superseded message vanishes, but its successor is delivered instead: the end is reached.
-    while (reader.behind > 0) {
+    const { state } = await link.ask(({ jsm }) => jsm.streams.info(names.status));
+    // The server's count of what is left is too high for ever once a message has been superseded
+    // before its delivery (2.9.10: 3 of 20 lists of a busy board never ended). A host whose message
+    // vanished is delivered with its successor, so the hosts are what can be counted.
+    const hosts = state.num_subjects ?? Number.POSITIVE_INFINITY;
+    while (reader.behind > 0 && byNode.size < hosts) {
       for (const record of (await reader.next(forever.signal)) ?? []) {
         const status = statusOf(record, prefix);
         byNode.set(status.node, status);

@@ -68,7 +68,7 @@ function libraryPath(): string {
     join(import.meta.dir, "../../native/build/libheddle.so"),
     join(dirname(process.execPath), "libheddle.so"),
   ];
-  const chosen = process.env["HEDDLE_NATIVE"];
+  const chosen = process.env.HEDDLE_NATIVE;
   if (chosen !== undefined) candidates.unshift(chosen);
   const found = candidates.find((path) => existsSync(path));
   if (found !== undefined) return found;

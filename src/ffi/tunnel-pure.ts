@@ -1,13 +1,15 @@
 // The binding of native/pure.h: the pure parts of the packet path over flat buffers, from the test
-// libraries only. Results are copies. The path of the library is the caller's, because the plain and
-// the sanitizer build have the same functions.
+// libraries only. Results are copies. The path of the library is the caller's, because the plain
+// and the sanitizer build have the same functions.
 
 import { dlopen } from "bun:ffi";
 import { PREFIX } from "./tunnel-native.ts";
 
 const OUTPUT_BYTES = 4 << 20;
 
-/** Packets of a superpacket, or a negative errno; inputs start with the 10 bytes of a vnet header. */
+/**
+ * Packets of a superpacket, or a negative errno; inputs start with the 10 bytes of a vnet header.
+ */
 export interface Pure {
   checksum(bytes: Uint8Array): number;
   segment(superpacket: Uint8Array): Uint8Array[] | number;

@@ -1,7 +1,7 @@
-// The userspace tunnel: a TUN device joined to UDP sockets by the threads of native/. This class owns
-// the handle and its lifetime; packets never pass through TypeScript. Calls return at once, except
-// that closing waits for the threads to finish the round they are in. Addresses, routes and the MTU of
-// the device are the reconciler's.
+// The userspace tunnel: a TUN device joined to UDP sockets by the threads of native/. This class
+// owns the handle and its lifetime; packets never pass through TypeScript. Calls return at once,
+// except that closing waits for the threads to finish the round they are in. Addresses, routes and
+// the MTU of the device are the reconciler's.
 
 import { NativeError } from "./libc.ts";
 import { withNetns } from "./netns.ts";
@@ -81,7 +81,9 @@ export class Tunnel {
     return new Tunnel(device, out[0] ?? 0n);
   }
 
-  /** Replaces all peers and our own prefixes; the first of `own` per family is the device's address. */
+  /**
+   * Replaces all peers and our own prefixes; the first of `own` per family is the device's address.
+   */
   setPeers(peers: readonly TunnelPeer[], own: readonly string[]): void {
     const names = new Set(peers.map(({ name }) => name));
     if (names.size !== peers.length) throw new RangeError("two peers have one name");
@@ -147,7 +149,9 @@ export class Tunnel {
     });
   }
 
-  /** Why the device is gone (an errno), or null while it is there. A gone device needs a new open. */
+  /**
+   * Why the device is gone (an errno), or null while it is there. A gone device needs a new open.
+   */
   deviceError(): number | null {
     const errno = this.#status().getInt32(STATUS.deviceError, true);
     return errno === 0 ? null : errno;

@@ -2,7 +2,7 @@
 // more requests; its outcome is that of its requests. What an op found there with something extra
 // (another TOS, port, …) is a different object to the kernel and gets a removal of its own.
 
-import { AF_INET, AF_INET6 } from "../ffi/netlink/constants.ts";
+import { AF_INET, AF_INET6, EEXIST, EINVAL } from "../ffi/netlink/constants.ts";
 import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
 import { addrRequest } from "./kernel-netlink-addr.ts";
 import type { Devices } from "./kernel-netlink-dev.ts";
@@ -18,8 +18,6 @@ import type { Op, OpOutcome } from "./op.ts";
 export type BatchOp = Extract<Op, { noun: "addr" | "route" | "neigh" | "fdb" }>;
 
 const ENODEV = 19;
-const EEXIST = 17;
-const EINVAL = 22;
 
 export function isBatchOp(op: Op): op is BatchOp {
   return op.noun === "addr" || op.noun === "route" || op.noun === "neigh" || op.noun === "fdb";

@@ -3,6 +3,7 @@
 
 import { decode, encode } from "../ffi/layout.ts";
 import {
+  EEXIST,
   IFF_UP,
   IN6_ADDR_GEN_MODE_NONE,
   NLM_F_CREATE,
@@ -20,14 +21,13 @@ import { ipText, ipToBytes, macText, macToBytes } from "./kernel-netlink-text.ts
 import type { Link } from "./kernel-state.ts";
 import type { OpOutcome } from "./op.ts";
 
-const EEXIST = 17;
 const ENODEV = 19;
 const EOPNOTSUPP = 95;
 const EAFNOSUPPORT = 97;
 const OURS = "heddle ";
 
 /** A device as a Link; of a device that is no vxlan only the general part is told. */
-export function linkOf(message: LinkMessage, devices: Devices): Link {
+function linkOf(message: LinkMessage, devices: Devices): Link {
   const { header, attrs } = message;
   const kind = attrs.IFLA_LINKINFO?.IFLA_INFO_KIND ?? "";
   const data = attrs.IFLA_LINKINFO?.IFLA_INFO_DATA;

@@ -1,7 +1,7 @@
 // Which notifications of forwarding entries are echoes of our own changes. vxlan sends them without
-// the port id of whoever made the change (vxlan_fdb_notify in drivers/net/vxlan/vxlan_core.c), so the
-// content has to tell: an echo says exactly what we last asked for. Were it somebody else asking for
-// the same, nothing would be different either.
+// the port id of whoever made the change (vxlan_fdb_notify in drivers/net/vxlan/vxlan_core.c), so
+// the content has to tell: an echo says exactly what we last asked for. Were it somebody else
+// asking for the same, nothing would be different either.
 
 import { AF_BRIDGE, RTM_DELNEIGH, RTM_NEWNEIGH } from "../ffi/netlink/constants.ts";
 import type { Frame } from "../ffi/netlink/header.ts";
@@ -13,7 +13,9 @@ import type { Fdb } from "./kernel-state.ts";
 const ECHO_MS = 1000;
 
 export class OwnFdb {
-  /** `<type> <index> <mac> <dst>` of what was asked for lately; forgotten after one to two ECHO_MS. */
+  /**
+   * `<type> <index> <mac> <dst>` of what was asked for lately; forgotten after one to two ECHO_MS.
+   */
   #recent = new Set<string>();
   #older = new Set<string>();
   #timer: NodeJS.Timeout | null = null;

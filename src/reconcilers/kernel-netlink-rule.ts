@@ -139,7 +139,7 @@ function printTable({ family, name, chains }: RuleTable): string {
 const HEAD = /^type (filter|nat) hook (forward|postrouting) priority (-?\d+); policy accept;$/;
 
 /** The chains of one listed table. Lines outside what we write become chains with that name. */
-export function parseChains(listing: string): RuleChain[] {
+function parseChains(listing: string): RuleChain[] {
   const chains: (RuleChain & { readonly rules: string[] })[] = [];
   let rules: string[] | null = null;
   const lines = listing.split("\n").map((line) => line.trim());

@@ -10,7 +10,9 @@ export const PROTOCOL = 104;
 
 export interface Link {
   readonly name: string;
-  /** IFLA_INFO_KIND; we make only "vxlan" here. Anything else under our name is a foreign device. */
+  /**
+   * IFLA_INFO_KIND; we make only "vxlan" here. Anything else under our name is a foreign device.
+   */
   readonly kind: string;
   readonly vni: number;
   readonly port: number;
@@ -68,7 +70,9 @@ export interface Sysctl {
   readonly value: string;
 }
 
-/** An nftables table that is ours as a whole: replaced atomically, compared statement by statement. */
+/**
+ * An nftables table that is ours as a whole: replaced atomically, compared statement by statement.
+ */
 export interface RuleTable {
   readonly family: "ip" | "ip6" | "inet";
   readonly name: string;

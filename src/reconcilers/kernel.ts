@@ -42,7 +42,9 @@ export interface HostFacts {
 export interface Kernel {
   /** A consistent read of everything in scope; retries interrupted dumps. Throws NetlinkError. */
   observe(scope: Scope): Promise<KernelState>;
-  /** Applies ops in order, batched; one outcome per op, in the same order. Never throws for an op. */
+  /**
+   * Applies ops in order, batched; one outcome per op, in the same order. Never throws for an op.
+   */
   apply(ops: readonly Op[]): Promise<readonly OpOutcome[]>;
   /** Calls back when anything but ourselves changed the kernel, or when changes were missed. */
   watch(onChange: () => void): Watch;

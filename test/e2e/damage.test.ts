@@ -151,7 +151,7 @@ async function reported(fabric: TestFabric, freezes: readonly string[]): Promise
     fabric
       .events()
       .filter((event) => event.type === type)
-      .map(({ data }) => String(data?.["node"]))
+      .map(({ data }) => String(data?.node))
       .sort();
   await until("HostFrozen, then HostRecovered, of each", LIMIT_MS, () => {
     return told("HostRecovered").length === wanted.length;

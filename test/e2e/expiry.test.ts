@@ -78,7 +78,7 @@ async function loseSubnet(fabric: TestFabric, cut: (typeof CUTS)[number]): Promi
  * The old address, file and routes are gone from h3, and h1 reaches each subnet at its new host.
  */
 function expectMoved(fabric: TestFabric, subnet: string, own: string): void {
-  const addresses = fabric.ip("h3", "-4 addr show dev heddle.1")[0]?.["addr_info"];
+  const addresses = fabric.ip("h3", "-4 addr show dev heddle.1")[0]?.addr_info;
   expect(addresses).toMatchObject([{ local: own.replace("/24", ""), prefixlen: 32 }]);
   expect(addresses).toHaveLength(1);
   expect(readSubnetEnv(fabric.host("h3")).ipv4).toBe(own.replace(".0/", ".1/"));
@@ -94,7 +94,7 @@ function expectHistory(fabric: TestFabric, subnet: string, own: string): void {
   const expired = accepted.filter(({ type }) => type === "LeaseExpired");
   expect(expired).toHaveLength(1);
   expect(expired[0]?.data).toMatchObject({ owner: "h3", epoch: 1, subnets: [subnet] });
-  expect(expired[0]?.data?.["node"]).not.toBe("h3");
+  expect(expired[0]?.data?.node).not.toBe("h3");
   const expirySeq = expired[0]?.seq ?? 0;
   const since = accepted.filter(({ seq }) => seq > expirySeq);
   const claims = since.filter(({ type }) => type === "LeaseClaimed").map(({ data }) => data);
@@ -114,8 +114,8 @@ async function subnetOf(fabric: TestFabric, name: string): Promise<string> {
 /** The underlay address to which a host sends what is for `subnet`: route, neighbour, FDB entry. */
 function routeVia(fabric: TestFabric, name: string, subnet: string): string {
   const route = fabric.ip(name, `-4 route show ${subnet} proto 104`)[0];
-  const neighbour = fabric.ip(name, `neigh show ${String(route?.["gateway"])} dev heddle.1`)[0];
+  const neighbour = fabric.ip(name, `neigh show ${String(route?.gateway)} dev heddle.1`)[0];
   const entries = fabric.bridge(name, "fdb show dev heddle.1");
-  const entry = entries.find(({ mac }) => mac === neighbour?.["lladdr"]);
-  return String(entry?.["dst"]);
+  const entry = entries.find(({ mac }) => mac === neighbour?.lladdr);
+  return String(entry?.dst);
 }

@@ -49,7 +49,7 @@ async function startAll(fabric: TestFabric): Promise<ReadonlySet<string>> {
   expect(joins).toHaveLength(COUNT);
   const claims = events.filter(({ type }) => type === "LeaseClaimed");
   expect(claims).toHaveLength(COUNT);
-  const subnets = new Set(claims.flatMap(({ data }) => data?.["subnets"] as string[]));
+  const subnets = new Set(claims.flatMap(({ data }) => data?.subnets as string[]));
   expect(subnets.size).toBe(COUNT);
   for (const name of ["h1", "h25", "h50"]) {
     const status = await fabric.status(name);

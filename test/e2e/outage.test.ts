@@ -127,5 +127,5 @@ function renewals(fabric: TestFabric): number[] {
   const events = fabric.events();
   const joined = events.findLastIndex(({ type }) => type === "NodeJoined");
   const said = events.slice(joined).filter(({ type }) => type === "LeaseRenewed");
-  return HOSTS.map((name) => said.filter(({ data }) => data?.["node"] === name).length);
+  return HOSTS.map((name) => said.filter(({ data }) => data?.node === name).length);
 }

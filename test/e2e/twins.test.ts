@@ -98,7 +98,7 @@ test.concurrent.skipIf(!canRun)(
       const joined = fabric.events().filter(({ type, verdict }) => {
         return type === "NodeJoined" && verdict.kind === "accepted";
       });
-      expect(joined.map(({ data }) => String(data?.["node"]))).toEqual(["h3", "twin"]);
+      expect(joined.map(({ data }) => String(data?.node))).toEqual(["h3", "twin"]);
     }),
   60_000,
 );

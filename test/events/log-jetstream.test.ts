@@ -3,7 +3,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Append, type EventLog, LogError, type Recorded } from "../../src/events/log.ts";
-import { connectLog, type LogConnection } from "../../src/events/log-jetstream.ts";
+import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import { bytes, take, text } from "../support/contract-log.ts";
 import { TestNats } from "../support/nats.ts";
 import { deleteMessage, deleteStream, makeStream } from "../support/nats-admin.ts";
@@ -278,48 +278,6 @@ describe("stream", () => {
     const failure = await connection.createStream(3).catch((error: unknown) => error);
     expect(failure).toMatchObject({ kind: "unsupported" });
     expect(failure).toHaveProperty("message", expect.stringContaining("2.10"));
-  });
-});
-
-describe("connection", () => {
-  test("fails at once, naming the server, when nothing listens", async () => {
-    const url = nats.url;
-    await nats.stop();
-    const failure = await connectLog({ servers: url, fabric: FABRIC }).catch((e: unknown) => e);
-    expect(failure).toMatchObject({ kind: "unreachable" });
-    expect(failure).toHaveProperty("message", `${url}: connection refused`);
-  });
-
-  test(
-    "that keeps trying begins without a server and uses it when it comes",
-    async () => {
-      await nats.stop();
-      const patient = await nats.connect(FABRIC, { keepTrying: true });
-      expect(patient.connected()).toBeFalse();
-      expect(patient.serverVersion()).toBeNull();
-      expect(await kindOf(patient.log.info())).toBe("unreachable");
-      const appending = patient.log.append(message("a"));
-      await nats.startAgain();
-      expect(await appending).toMatchObject({ ok: true, seq: 1 });
-      expect(patient.connected()).toBeTrue();
-    },
-    SLOW_MS,
-  );
-
-  test("that is lost ends the calls that wait for an answer", async () => {
-    const patient = await nats.connect(FABRIC, { timeoutMs: 10 * SLOW_MS });
-    await nats.freeze();
-    const asking = kindOf(patient.log.info());
-    await nats.kill9();
-    expect(await asking).toBe("unreachable");
-    await nats.startAgain();
-  });
-
-  test("that keeps trying can be closed before there is a server", async () => {
-    await nats.stop();
-    const patient = await connectLog({ servers: nats.url, fabric: FABRIC, keepTrying: true });
-    await patient.close();
-    expect(await kindOf(patient.log.info())).toBe("unreachable");
   });
 });
 

@@ -1,4 +1,5 @@
-// The faults of the memory log happen as they are named: a simulation that asks for a fault gets it.
+// The faults of the memory log happen as they are named: a simulation that asks for a fault gets
+// it.
 
 import { expect, test } from "bun:test";
 import { type EventLog, LogError } from "../../src/events/log.ts";

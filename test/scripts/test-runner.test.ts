@@ -15,7 +15,8 @@ const ALL = [
 ];
 
 const summary = (pass: number, fail: number, files: number): string =>
-  ` ${pass} pass\n 2 skip\n 1 todo\n ${fail} fail\nRan ${pass + fail + 3} tests across ${files} files. [1ms]\n`;
+  ` ${pass} pass\n 2 skip\n 1 todo\n ${fail} fail\n` +
+  `Ran ${pass + fail + 3} tests across ${files} files. [1ms]\n`;
 
 describe("selection", () => {
   test("every file belongs to exactly one tier, unit if to no other", () => {

@@ -17,7 +17,7 @@ import { defaultMember } from "./history.ts";
 export const FABRIC = "t";
 export const START_MS = Date.UTC(2030, 0, 1);
 
-export const nodeName = fc.constantFrom("h1", "h2", "h3", "h4", "rack-5.example");
+const nodeName = fc.constantFrom("h1", "h2", "h3", "h4", "rack-5.example");
 const peerName = fc.constantFrom("lb", "switch-1");
 const ttlSeconds = fc.integer({ min: 1, max: 20 });
 
@@ -76,7 +76,7 @@ const subnet = fc.constantFrom(
 const subnets = fc.array(subnet, { minLength: 1, maxLength: 2 });
 const epoch = fc.integer({ min: 1, max: 4 });
 
-export const member: fc.Arbitrary<Member> = fc
+const member: fc.Arbitrary<Member> = fc
   .record({
     node: nodeName,
     boot: fc.nat(1),
@@ -138,7 +138,7 @@ const dataOf: { readonly [T in EventType]: fc.Arbitrary<Extract<Draft, { type: T
   HostFrozen: fc.record({ node, reason: note }),
 };
 
-export const eventTypesDrawn = Object.keys(dataOf) as readonly EventType[];
+const eventTypesDrawn = Object.keys(dataOf) as readonly EventType[];
 
 /** Any event of the right form, sensible or not. */
 export const draft: fc.Arbitrary<Draft> = fc.oneof(
@@ -201,7 +201,7 @@ const afterMs = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: -3000, max: 60_000 }) },
 );
 
-export const step: fc.Arbitrary<Step> = fc.oneof(
+const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 12,
     arbitrary: fc.record({ kind: fc.constant("command" as const), command, afterMs }),

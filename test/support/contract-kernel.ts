@@ -146,7 +146,7 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       });
     });
 
-    test("refuses a gateway that is an address of this host, and an IPv6 one out of reach", async () => {
+    test("refuses as gateway an address of this host, and an IPv6 one out of reach", async () => {
       await build();
       expect(
         await apply(
@@ -238,7 +238,7 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       expect(keys(after)).toEqual({ ...before, neighs: [`${dev6} fd00:5:2::`] });
     });
 
-    test("the last IPv4 address takes the device's IPv4 routes and neighbours with it", async () => {
+    test("the last IPv4 address takes the device's IPv4 routes and neighbours along", async () => {
       await build();
       expect(await apply(del("addr", { dev, address: "10.5.1.0/32" }))).toEqual([0]);
       const after = keys(await kernel.observe(scope));
@@ -281,7 +281,7 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       expect((await kernel.observe(scope)).neighs.get(keyOf.neigh(other))).toEqual(other);
     });
 
-    test("shows what displaced our route only when asked about the device, and puts ours back", async () => {
+    test("shows what displaced our route, when asked about its device, and heals", async () => {
       await build();
       foreign.replaceRoute("10.5.2.0/24", "198.18.0.9", "eth0");
       const [key] = ["10.5.2.0/24 0"];

@@ -122,7 +122,7 @@ function expecting({ client, message }: Given): void {
     expect(await log.append(append)).toMatchObject({ ok: true, seq: 2 });
   });
 
-  test("an own append asked again is a success, even behind later ones on its subject", async () => {
+  test("an own append asked again is a success, even behind later ones there", async () => {
     const { log } = await client();
     await log.append(message("other", { subject: message("").subject.replace("h1", "h2") }));
     const mine = message("mine", { expectLastSubjectSeq: 0 });

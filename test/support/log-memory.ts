@@ -1,6 +1,6 @@
-// The log and the status board in memory, for simulations: several clients on one store, time from a
-// clock that the test turns, and faults drawn from a seed. It runs under the same contract suite as
-// the JetStream log; where the two differ, this one is wrong.
+// The log and the status board in memory, for simulations: several clients on one store, time from
+// a clock that the test turns, and faults drawn from a seed. It runs under the same contract suite
+// as the JetStream log; where the two differ, this one is wrong.
 
 import type { Clock } from "../../src/events/clock.ts";
 import {

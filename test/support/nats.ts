@@ -1,5 +1,5 @@
-// A nats-server of a test's own, on a free port with a store in a temporary directory, that the test
-// may restart, kill, freeze and roll back. Everything it made is gone after `close`.
+// A nats-server of a test's own, on a free port with a store in a temporary directory, that the
+// test may restart, kill, freeze and roll back. Everything it made is gone after `close`.
 
 import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,5 +1,6 @@
-// Builders of IP packets and a slow, obvious model of what the packet path does with them: checksums
-// bit by bit, superpackets cut as the kernel cuts them. Written from the RFCs, not from native/.
+// Builders of IP packets and a slow, obvious model of what the packet path does with them:
+// checksums bit by bit, superpackets cut as the kernel cuts them. Written from the RFCs, not from
+// native/.
 
 export interface PacketSpec {
   readonly family: 4 | 6;

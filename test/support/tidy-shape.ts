@@ -33,7 +33,8 @@ export function fileLength({ path, text }: SourceFile): Finding[] {
 export function opening({ path, text }: SourceFile): Finding[] {
   if (!/^(src|bench|scripts|native|test\/support)\/.*\.(ts|mjs|sh|c|h)$/.test(path)) return [];
   const first = text.split("\n").find((line) => !line.startsWith("#!"));
-  if (first !== undefined && /^(\/\/|\/\*|#) ?\S/.test(first)) return [];
+  // In C the opening comment may begin with a line of its own.
+  if (first !== undefined && /^((\/\/|\/\*|#) ?\S|\/\*+$)/.test(first)) return [];
   return [
     { path, line: 1, message: "does not open with a comment on what it owns and leaves out" },
   ];

@@ -7,7 +7,7 @@ const NATIVE = join(import.meta.dir, "../../native");
 
 /** The library with the pure parts exported; HEDDLE_NATIVE_TEST names another build of it. */
 export function nativeTestLibrary(): string {
-  const chosen = process.env["HEDDLE_NATIVE_TEST"];
+  const chosen = process.env.HEDDLE_NATIVE_TEST;
   if (chosen !== undefined) return chosen;
   make("build/libheddle-test.so");
   return join(NATIVE, "build/libheddle-test.so");

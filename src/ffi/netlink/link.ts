@@ -3,7 +3,7 @@
 
 import { attrs, flag, i32, message, raw, struct, text, u8, u16, u16be, u32 } from "../layout.ts";
 
-export const linkInfo = attrs({
+const linkInfo = attrs({
   IFLA_INFO_KIND: [1, text],
   IFLA_INFO_DATA: [2, raw],
 });
