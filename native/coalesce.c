@@ -160,9 +160,11 @@ static void group_grow(struct coalescer *c, struct group *g, uint32_t piece,
 	g->open = x->payload == g->segment_size && !g->push;
 }
 
-static bool good(struct coalescer *c, const uint8_t *p, const struct packet *packet)
+static bool good(struct coalescer *c, const uint8_t *p, const struct packet *packet, bool partial)
 {
-	if (csum_l4_good(p, packet->family, packet->protocol, packet->header, packet->total))
+	/* Partial: never left the machine, nothing to verify */
+	if (partial ||
+	    csum_l4_good(p, packet->family, packet->protocol, packet->header, packet->total))
 		return true;
 	c->bad_checksum++;
 	return false;
@@ -170,28 +172,30 @@ static bool good(struct coalescer *c, const uint8_t *p, const struct packet *pac
 
 /* Both the first piece and the new one must be right before anything is merged. */
 static bool may_merge(struct coalescer *c, struct group *g, const uint8_t *data,
-		      const struct packet *packet)
+		      const struct packet *packet, bool partial)
 {
 	if (!g->verified) {
 		struct packet first = *packet;
 
 		first.total = c->pieces[g->first].length;
-		if (!good(c, c->pieces[g->first].data, &first)) {
+		if (!good(c, c->pieces[g->first].data, &first, c->pieces[g->first].partial)) {
 			g->open = false;
 			return false;
 		}
 		g->verified = true;
 	}
-	return good(c, data, packet);
+	return good(c, data, packet, partial);
 }
 
-void coalesce_push(struct coalescer *c, uint8_t *data, const struct packet *packet)
+void coalesce_push(struct coalescer *c, uint8_t *data, const struct packet *packet, bool partial)
 {
 	uint32_t piece = c->piece_count++, hash = 0, *slot = NULL;
 	struct candidate x = { 0 };
 	struct group *g;
 
-	c->pieces[piece] = (struct piece){ .data = data, .length = packet->total, .next = PIECE_END };
+	c->pieces[piece] = (struct piece){
+		.data = data, .length = packet->total, .next = PIECE_END, .partial = partial
+	};
 	bool mergeable = candidate_of(c, data, packet, &x);
 	/* A lone packet of a flow still closes the flow's group, so that order is kept */
 	if (packet->total >= packet->header + 4u && !packet->fragment) {
@@ -201,7 +205,7 @@ void coalesce_push(struct coalescer *c, uint8_t *data, const struct packet *pack
 			g = &c->groups[*slot];
 			if (mergeable && g->open &&
 			    same_flow(c->pieces[g->first].data, data, packet) &&
-			    continues(c, g, data, packet, &x) && may_merge(c, g, data, packet)) {
+			    continues(c, g, data, packet, &x) && may_merge(c, g, data, packet, partial)) {
 				group_grow(c, g, piece, &x);
 				return;
 			}
@@ -225,6 +229,50 @@ void coalesce_push(struct coalescer *c, uint8_t *data, const struct packet *pack
 	g->open = !g->push;
 }
 
+/**
+ * A superpacket that arrived uncut: its checksum is partial, its segment size stands in the
+ * identification (encap.c). Returns false when it cannot be one.
+ */
+bool coalesce_push_whole(struct coalescer *c, uint8_t *data, const struct packet *packet)
+{
+	uint16_t size = get16(data + 4);
+	struct group *g;
+
+	if (packet->family != 4 || !packet->dont_fragment || packet->header != 20 || size == 0 ||
+	    size >= packet->total || !packet_is_partial(data, packet))
+		return false;
+	if (packet->protocol == IPPROTO_TCP && packet->total < packet->header + 20u)
+		return false;
+	/* As any packet that stays alone, but with a vnet header that tells its segments */
+	coalesce_push(c, data, packet, true);
+	g = &c->groups[c->group_count - 1];
+	g->open = false;
+	g->whole = true;
+	g->segment_size = size;
+	return true;
+}
+
+/** The vnet header of a single packet with a partial checksum. */
+void partial_vnet(const uint8_t *data, uint8_t family, struct virtio_net_hdr *vnet)
+{
+	uint8_t protocol = family == 4 ? data[9] : data[6];
+
+	*vnet = (struct virtio_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.csum_start = family == 4 ? (uint16_t)((data[0] & 15) * 4) : 40,
+		.csum_offset = protocol == IPPROTO_TCP ? 16 : 6,
+	};
+}
+
+static void whole_vnet(const uint8_t *data, const struct group *g, struct virtio_net_hdr *vnet)
+{
+	bool tcp = data[9] == IPPROTO_TCP;
+
+	vnet->gso_type = tcp ? VIRTIO_NET_HDR_GSO_TCPV4 : GSO_UDP_L4;
+	vnet->gso_size = g->segment_size;
+	vnet->hdr_len = (uint16_t)(20 + (tcp ? (data[20 + 12] >> 4) * 4 : 8));
+}
+
 /** Writes the headers of the whole group to @header; returns their length, 0 for a lone packet. */
 uint32_t coalesce_header(const struct coalescer *c, const struct group *g, uint8_t *header,
 			 struct virtio_net_hdr *vnet)
@@ -234,8 +282,15 @@ uint32_t coalesce_header(const struct coalescer *c, const struct group *g, uint8
 	uint8_t *l4 = header + l3;
 
 	*vnet = (struct virtio_net_hdr){ 0 };
-	if (g->count < 2)
+	if (g->count < 2) {
+		const struct piece *piece = &c->pieces[g->first];
+
+		if (piece->partial)
+			partial_vnet(piece->data, piece->data[0] >> 4, vnet);
+		if (g->whole)
+			whole_vnet(piece->data, g, vnet);
 		return 0;
+	}
 	memcpy(header, c->pieces[g->first].data, g->header);
 	if (g->family == 4) {
 		put16(header + 2, total);

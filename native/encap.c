@@ -12,22 +12,16 @@
  */
 #include <errno.h>
 #include <ifaddrs.h>
-#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <net/if.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "bpf.h"
+#include "fastpath.h"
 
-/* linux/bpf.h before 6.6 lacks it. */
-#define ATTACH_TCX_EGRESS 47
 #define OUTER 28
 #define PEER_SLOTS_MAX 16384u
-
-/* Offsets in struct __sk_buff. */
-#define SKB(field) ((int16_t)offsetof(struct __sk_buff, field))
 
 /**
  * struct encap_key - key of the prefix map
@@ -55,87 +49,6 @@ struct encap_route {
 #define ROUTE_PEER 2
 _Static_assert(sizeof(struct encap_route) == 16, "read by the program");
 
-/**
- * struct assembler - the program while it is written
- * @pass: jumps to the last two instructions, which hand the packet to tx.c
- */
-struct assembler {
-	struct bpf_insn code[192];
-	uint32_t length;
-	uint32_t pass[32];
-	uint32_t passes;
-};
-
-static void put(struct assembler *a, int code, int dst, int src, int offset, int32_t imm)
-{
-	a->code[a->length++] = (struct bpf_insn){ .code = (uint8_t)code,
-						  .dst_reg = (uint8_t)(dst & 15),
-						  .src_reg = (uint8_t)(src & 15),
-						  .off = (int16_t)offset,
-						  .imm = imm };
-}
-
-static void load(struct assembler *a, int size, int dst, int src, int offset)
-{
-	put(a, BPF_LDX | BPF_MEM | size, dst, src, offset, 0);
-}
-
-static void store(struct assembler *a, int size, int dst, int offset, int src)
-{
-	put(a, BPF_STX | BPF_MEM | size, dst, src, offset, 0);
-}
-
-static void store_imm(struct assembler *a, int size, int dst, int offset, int32_t imm)
-{
-	put(a, BPF_ST | BPF_MEM | size, dst, 0, offset, imm);
-}
-
-static void op(struct assembler *a, int operation, int dst, int32_t imm)
-{
-	put(a, BPF_ALU64 | operation | BPF_K, dst, 0, 0, imm);
-}
-
-static void op_reg(struct assembler *a, int operation, int dst, int src)
-{
-	put(a, BPF_ALU64 | operation | BPF_X, dst, src, 0, 0);
-}
-
-static void call(struct assembler *a, int helper)
-{
-	put(a, BPF_JMP | BPF_CALL, 0, 0, 0, helper);
-}
-
-static void load_map(struct assembler *a, int dst, int fd)
-{
-	put(a, BPF_LD | BPF_DW | BPF_IMM, dst, BPF_PSEUDO_MAP_FD, 0, fd);
-	put(a, 0, 0, 0, 0, 0);
-}
-
-static void pass_if(struct assembler *a, int condition, int dst, int32_t imm)
-{
-	a->pass[a->passes++] = a->length;
-	put(a, BPF_JMP | condition | BPF_K, dst, 0, 0, imm);
-}
-
-static void pass_if_reg(struct assembler *a, int condition, int dst, int src)
-{
-	a->pass[a->passes++] = a->length;
-	put(a, BPF_JMP | condition | BPF_X, dst, src, 0, 0);
-}
-
-/* Marks a forward jump; land() makes it go to the next instruction. */
-static uint32_t jump(struct assembler *a, int condition, int dst, int32_t imm)
-{
-	put(a, BPF_JMP | condition | BPF_K, dst, 0, 0, imm);
-	return a->length - 1;
-}
-
-static void land(struct assembler *a, uint32_t at)
-{
-	a->code[at].off = (int16_t)(a->length - at - 1);
-}
-
-enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, FP };
 /* Stack: route key at -8, map key and counter slot at -12, inner map at -24, header at -56. */
 #define AT_KEY (-8)
 #define AT_INDEX (-12)
@@ -145,20 +58,20 @@ enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, FP };
 /* R6 the packet's context, R7 its data: IPv4 without options, alive, in one piece. */
 static void check_packet(struct assembler *a)
 {
-	load(a, BPF_W, R2, R6, SKB(protocol));
-	pass_if(a, BPF_JNE, R2, htons(ETH_P_IP));
-	load(a, BPF_W, R7, R6, SKB(data));
-	load(a, BPF_W, R8, R6, SKB(data_end));
-	op_reg(a, BPF_MOV, R2, R7);
-	op(a, BPF_ADD, R2, 20);
-	pass_if_reg(a, BPF_JGT, R2, R8);
-	load(a, BPF_B, R2, R7, 0);
-	pass_if(a, BPF_JNE, R2, 0x45);
-	load(a, BPF_B, R2, R7, 8);
-	pass_if(a, BPF_JLE, R2, 1);
-	load(a, BPF_H, R2, R7, 6);
-	op(a, BPF_AND, R2, htons(0x3fff));
-	pass_if(a, BPF_JNE, R2, 0);
+	asm_load(a, BPF_W, R2, R6, SKB(protocol));
+	asm_pass_if(a, BPF_JNE, R2, htons(ETH_P_IP));
+	asm_load(a, BPF_W, R7, R6, SKB(data));
+	asm_load(a, BPF_W, R8, R6, SKB(data_end));
+	asm_op_reg(a, BPF_MOV, R2, R7);
+	asm_op(a, BPF_ADD, R2, 20);
+	asm_pass_if_reg(a, BPF_JGT, R2, R8);
+	asm_load(a, BPF_B, R2, R7, 0);
+	asm_pass_if(a, BPF_JNE, R2, 0x45);
+	asm_load(a, BPF_B, R2, R7, 8);
+	asm_pass_if(a, BPF_JLE, R2, 1);
+	asm_load(a, BPF_H, R2, R7, 6);
+	asm_op(a, BPF_AND, R2, htons(0x3fff));
+	asm_pass_if(a, BPF_JNE, R2, 0);
 }
 
 /* R9: 0 for a single packet, else the size of its segments. */
@@ -166,64 +79,64 @@ static void check_size(struct assembler *a, uint32_t mtu)
 {
 	uint32_t single, done;
 
-	load(a, BPF_W, R9, R6, SKB(gso_size));
-	load(a, BPF_W, R3, R6, SKB(len));
-	single = jump(a, BPF_JEQ, R9, 0);
-	pass_if(a, BPF_JGT, R3, (int32_t)(PACKET_MAX - OUTER));
-	pass_if(a, BPF_JGT, R9, (int32_t)mtu);
+	asm_load(a, BPF_W, R9, R6, SKB(gso_size));
+	asm_load(a, BPF_W, R3, R6, SKB(len));
+	single = asm_jump(a, BPF_JEQ, R9, 0);
+	asm_pass_if(a, BPF_JGT, R3, (int32_t)(PACKET_MAX - OUTER));
+	asm_pass_if(a, BPF_JGT, R9, (int32_t)mtu);
 	/* Without DF the identification is not free */
-	load(a, BPF_B, R2, R7, 6);
-	op(a, BPF_AND, R2, 0x40);
-	pass_if(a, BPF_JEQ, R2, 0);
-	done = jump(a, BPF_JA, 0, 0);
-	land(a, single);
-	pass_if(a, BPF_JGT, R3, (int32_t)mtu);
-	land(a, done);
+	asm_load(a, BPF_B, R2, R7, 6);
+	asm_op(a, BPF_AND, R2, 0x40);
+	asm_pass_if(a, BPF_JEQ, R2, 0);
+	done = asm_jump(a, BPF_JA, 0, 0);
+	asm_land(a, single);
+	asm_pass_if(a, BPF_JGT, R3, (int32_t)mtu);
+	asm_land(a, done);
 }
 
 /* R0: the route of the address at R7 + @offset; the map itself is replaced as a whole. */
 static void find_route(struct assembler *a, int offset, bool first, int outer_map)
 {
 	if (first) {
-		store_imm(a, BPF_W, FP, AT_INDEX, 0);
-		load_map(a, R1, outer_map);
-		op_reg(a, BPF_MOV, R2, FP);
-		op(a, BPF_ADD, R2, AT_INDEX);
-		call(a, BPF_FUNC_map_lookup_elem);
-		pass_if(a, BPF_JEQ, R0, 0);
-		store(a, BPF_DW, FP, AT_INNER, R0);
+		asm_store_imm(a, BPF_W, FP, AT_INDEX, 0);
+		asm_load_map(a, R1, outer_map);
+		asm_op_reg(a, BPF_MOV, R2, FP);
+		asm_op(a, BPF_ADD, R2, AT_INDEX);
+		asm_call(a, BPF_FUNC_map_lookup_elem);
+		asm_pass_if(a, BPF_JEQ, R0, 0);
+		asm_store(a, BPF_DW, FP, AT_INNER, R0);
 	}
-	load(a, BPF_W, R2, R7, offset);
-	store(a, BPF_W, FP, AT_KEY + 4, R2);
-	store_imm(a, BPF_W, FP, AT_KEY, 32);
-	load(a, BPF_DW, R1, FP, AT_INNER);
-	op_reg(a, BPF_MOV, R2, FP);
-	op(a, BPF_ADD, R2, AT_KEY);
-	call(a, BPF_FUNC_map_lookup_elem);
-	pass_if(a, BPF_JEQ, R0, 0);
-	load(a, BPF_W, R2, R0, offsetof(struct encap_route, kind));
+	asm_load(a, BPF_W, R2, R7, offset);
+	asm_store(a, BPF_W, FP, AT_KEY + 4, R2);
+	asm_store_imm(a, BPF_W, FP, AT_KEY, 32);
+	asm_load(a, BPF_DW, R1, FP, AT_INNER);
+	asm_op_reg(a, BPF_MOV, R2, FP);
+	asm_op(a, BPF_ADD, R2, AT_KEY);
+	asm_call(a, BPF_FUNC_map_lookup_elem);
+	asm_pass_if(a, BPF_JEQ, R0, 0);
+	asm_load(a, BPF_W, R2, R0, offsetof(struct encap_route, kind));
 }
 
 /* R2 += the 16-bit word at R7 + @offset, inverted when it is about to go. */
 static void sum_word(struct assembler *a, int offset, bool inverted)
 {
-	load(a, BPF_H, R3, R7, offset);
+	asm_load(a, BPF_H, R3, R7, offset);
 	if (inverted)
-		op(a, BPF_XOR, R3, 0xffff);
-	op_reg(a, BPF_ADD, R2, R3);
+		asm_op(a, BPF_XOR, R3, 0xffff);
+	asm_op_reg(a, BPF_ADD, R2, R3);
 }
 
 /* Folds R2 to 16 bits and inverts it. */
 static void fold(struct assembler *a)
 {
 	for (int i = 0; i < 2; i++) {
-		op_reg(a, BPF_MOV, R3, R2);
-		op(a, BPF_RSH, R3, 16);
-		op(a, BPF_AND, R2, 0xffff);
-		op_reg(a, BPF_ADD, R2, R3);
+		asm_op_reg(a, BPF_MOV, R3, R2);
+		asm_op(a, BPF_RSH, R3, 16);
+		asm_op(a, BPF_AND, R2, 0xffff);
+		asm_op_reg(a, BPF_ADD, R2, R3);
 	}
-	op(a, BPF_XOR, R2, 0xffff);
-	op(a, BPF_AND, R2, 0xffff);
+	asm_op(a, BPF_XOR, R2, 0xffff);
+	asm_op(a, BPF_AND, R2, 0xffff);
 }
 
 /* TTL and, of a superpacket, the identification; RFC 1624 for the checksum. */
@@ -231,35 +144,35 @@ static void patch_inner(struct assembler *a)
 {
 	uint32_t single;
 
-	op(a, BPF_MOV, R2, 0);
+	asm_op(a, BPF_MOV, R2, 0);
 	sum_word(a, 10, true);
 	sum_word(a, 8, true);
-	load(a, BPF_B, R3, R7, 8);
-	op(a, BPF_SUB, R3, 1);
-	store(a, BPF_B, R7, 8, R3);
+	asm_load(a, BPF_B, R3, R7, 8);
+	asm_op(a, BPF_SUB, R3, 1);
+	asm_store(a, BPF_B, R7, 8, R3);
 	sum_word(a, 8, false);
-	single = jump(a, BPF_JEQ, R9, 0);
+	single = asm_jump(a, BPF_JEQ, R9, 0);
 	sum_word(a, 4, true);
-	put(a, BPF_ALU | BPF_END | BPF_TO_BE, R9, 0, 0, 16);
-	store(a, BPF_H, R7, 4, R9);
+	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R9, 0, 0, 16);
+	asm_store(a, BPF_H, R7, 4, R9);
 	sum_word(a, 4, false);
-	land(a, single);
+	asm_land(a, single);
 	fold(a);
-	store(a, BPF_H, R7, 10, R2);
+	asm_store(a, BPF_H, R7, 10, R2);
 }
 
 /* Adds @length bytes to the words of the header on the stack: R2 the sum. */
 static void sum_header(struct assembler *a)
 {
-	op(a, BPF_MOV, R2, 0);
+	asm_op(a, BPF_MOV, R2, 0);
 	for (int i = 0; i < 20; i += 2) {
 		if (i == 10)
 			continue;
-		load(a, BPF_H, R3, FP, AT_HEADER + i);
-		op_reg(a, BPF_ADD, R2, R3);
+		asm_load(a, BPF_H, R3, FP, AT_HEADER + i);
+		asm_op_reg(a, BPF_ADD, R2, R3);
 	}
 	fold(a);
-	store(a, BPF_H, FP, AT_HEADER + 10, R2);
+	asm_store(a, BPF_H, FP, AT_HEADER + 10, R2);
 }
 
 /* Room in front, then IPv4 and UDP as the socket would send them, but without UDP checksum. */
@@ -268,41 +181,41 @@ static void push_outer(struct assembler *a, const struct hp_endpoint *from)
 	uint32_t source;
 
 	memcpy(&source, from->addr, 4);
-	op_reg(a, BPF_MOV, R1, R6);
-	op(a, BPF_MOV, R2, OUTER);
-	op(a, BPF_MOV, R3, BPF_ADJ_ROOM_MAC);
-	op(a, BPF_MOV, R4, BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
+	asm_op_reg(a, BPF_MOV, R1, R6);
+	asm_op(a, BPF_MOV, R2, OUTER);
+	asm_op(a, BPF_MOV, R3, BPF_ADJ_ROOM_MAC);
+	asm_op(a, BPF_MOV, R4, BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
 				   BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_NO_CSUM_RESET);
-	call(a, BPF_FUNC_skb_adjust_room);
-	pass_if(a, BPF_JNE, R0, 0);
-	call(a, BPF_FUNC_get_prandom_u32);
-	store(a, BPF_H, FP, AT_HEADER + 4, R0);
-	store_imm(a, BPF_H, FP, AT_HEADER, htons(0x4500));
-	store_imm(a, BPF_H, FP, AT_HEADER + 6, 0);
-	store_imm(a, BPF_H, FP, AT_HEADER + 8, htons(64 << 8 | IPPROTO_UDP));
-	store_imm(a, BPF_H, FP, AT_HEADER + 10, 0);
-	store_imm(a, BPF_W, FP, AT_HEADER + 12, (int32_t)source);
-	load(a, BPF_W, R2, R8, offsetof(struct encap_route, addr));
-	store(a, BPF_W, FP, AT_HEADER + 16, R2);
-	store_imm(a, BPF_H, FP, AT_HEADER + 20, htons(from->port));
-	load(a, BPF_H, R2, R8, offsetof(struct encap_route, port));
-	store(a, BPF_H, FP, AT_HEADER + 22, R2);
-	load(a, BPF_W, R2, R6, SKB(len));
-	op_reg(a, BPF_MOV, R3, R2);
-	put(a, BPF_ALU | BPF_END | BPF_TO_BE, R3, 0, 0, 16);
-	store(a, BPF_H, FP, AT_HEADER + 2, R3);
-	op(a, BPF_SUB, R2, 20);
-	put(a, BPF_ALU | BPF_END | BPF_TO_BE, R2, 0, 0, 16);
-	store(a, BPF_H, FP, AT_HEADER + 24, R2);
-	store_imm(a, BPF_H, FP, AT_HEADER + 26, 0);
+	asm_call(a, BPF_FUNC_skb_adjust_room);
+	asm_pass_if(a, BPF_JNE, R0, 0);
+	asm_call(a, BPF_FUNC_get_prandom_u32);
+	asm_store(a, BPF_H, FP, AT_HEADER + 4, R0);
+	asm_store_imm(a, BPF_H, FP, AT_HEADER, htons(0x4500));
+	asm_store_imm(a, BPF_H, FP, AT_HEADER + 6, 0);
+	asm_store_imm(a, BPF_H, FP, AT_HEADER + 8, htons(64 << 8 | IPPROTO_UDP));
+	asm_store_imm(a, BPF_H, FP, AT_HEADER + 10, 0);
+	asm_store_imm(a, BPF_W, FP, AT_HEADER + 12, (int32_t)source);
+	asm_load(a, BPF_W, R2, R8, offsetof(struct encap_route, addr));
+	asm_store(a, BPF_W, FP, AT_HEADER + 16, R2);
+	asm_store_imm(a, BPF_H, FP, AT_HEADER + 20, htons(from->port));
+	asm_load(a, BPF_H, R2, R8, offsetof(struct encap_route, port));
+	asm_store(a, BPF_H, FP, AT_HEADER + 22, R2);
+	asm_load(a, BPF_W, R2, R6, SKB(len));
+	asm_op_reg(a, BPF_MOV, R3, R2);
+	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R3, 0, 0, 16);
+	asm_store(a, BPF_H, FP, AT_HEADER + 2, R3);
+	asm_op(a, BPF_SUB, R2, 20);
+	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R2, 0, 0, 16);
+	asm_store(a, BPF_H, FP, AT_HEADER + 24, R2);
+	asm_store_imm(a, BPF_H, FP, AT_HEADER + 26, 0);
 	sum_header(a);
-	op_reg(a, BPF_MOV, R1, R6);
-	op(a, BPF_MOV, R2, 0);
-	op_reg(a, BPF_MOV, R3, FP);
-	op(a, BPF_ADD, R3, AT_HEADER);
-	op(a, BPF_MOV, R4, OUTER);
-	op(a, BPF_MOV, R5, 0);
-	call(a, BPF_FUNC_skb_store_bytes);
+	asm_op_reg(a, BPF_MOV, R1, R6);
+	asm_op(a, BPF_MOV, R2, 0);
+	asm_op_reg(a, BPF_MOV, R3, FP);
+	asm_op(a, BPF_ADD, R3, AT_HEADER);
+	asm_op(a, BPF_MOV, R4, OUTER);
+	asm_op(a, BPF_MOV, R5, 0);
+	asm_call(a, BPF_FUNC_skb_store_bytes);
 }
 
 /* Row R8->slot: packets and bytes, per CPU, so plain additions do. */
@@ -310,135 +223,65 @@ static void count(struct assembler *a, int counter_map)
 {
 	uint32_t none, single;
 
-	load(a, BPF_W, R2, R8, offsetof(struct encap_route, slot));
-	store(a, BPF_W, FP, AT_INDEX, R2);
-	load_map(a, R1, counter_map);
-	op_reg(a, BPF_MOV, R2, FP);
-	op(a, BPF_ADD, R2, AT_INDEX);
-	call(a, BPF_FUNC_map_lookup_elem);
-	none = jump(a, BPF_JEQ, R0, 0);
-	load(a, BPF_W, R3, R6, SKB(gso_segs));
-	single = jump(a, BPF_JNE, R3, 0);
-	op(a, BPF_MOV, R3, 1);
-	land(a, single);
-	load(a, BPF_DW, R2, R0, 0);
-	op_reg(a, BPF_ADD, R2, R3);
-	store(a, BPF_DW, R0, 0, R2);
-	load(a, BPF_W, R3, R6, SKB(len));
-	load(a, BPF_DW, R2, R0, 8);
-	op_reg(a, BPF_ADD, R2, R3);
-	store(a, BPF_DW, R0, 8, R2);
-	land(a, none);
+	asm_load(a, BPF_W, R2, R8, offsetof(struct encap_route, slot));
+	asm_store(a, BPF_W, FP, AT_INDEX, R2);
+	asm_load_map(a, R1, counter_map);
+	asm_op_reg(a, BPF_MOV, R2, FP);
+	asm_op(a, BPF_ADD, R2, AT_INDEX);
+	asm_call(a, BPF_FUNC_map_lookup_elem);
+	none = asm_jump(a, BPF_JEQ, R0, 0);
+	asm_load(a, BPF_W, R3, R6, SKB(gso_segs));
+	single = asm_jump(a, BPF_JNE, R3, 0);
+	asm_op(a, BPF_MOV, R3, 1);
+	asm_land(a, single);
+	asm_load(a, BPF_DW, R2, R0, 0);
+	asm_op_reg(a, BPF_ADD, R2, R3);
+	asm_store(a, BPF_DW, R0, 0, R2);
+	asm_load(a, BPF_W, R3, R6, SKB(len));
+	asm_load(a, BPF_DW, R2, R0, 8);
+	asm_op_reg(a, BPF_ADD, R2, R3);
+	asm_store(a, BPF_DW, R0, 8, R2);
+	asm_land(a, none);
 }
 
 static void assemble(struct assembler *a, const struct hp_config *config, const int *maps,
 		     bool check_source)
 {
-	put(a, BPF_ALU64 | BPF_MOV | BPF_X, R6, R1, 0, 0);
+	asm_put(a, BPF_ALU64 | BPF_MOV | BPF_X, R6, R1, 0, 0);
 	check_packet(a);
 	check_size(a, config->mtu);
 	if (check_source) {
 		find_route(a, 12, true, maps[0]);
-		pass_if(a, BPF_JNE, R2, ROUTE_OWN);
+		asm_pass_if(a, BPF_JNE, R2, ROUTE_OWN);
 	}
 	find_route(a, 16, !check_source, maps[0]);
-	pass_if(a, BPF_JNE, R2, ROUTE_PEER);
-	op_reg(a, BPF_MOV, R8, R0);
+	asm_pass_if(a, BPF_JNE, R2, ROUTE_PEER);
+	asm_op_reg(a, BPF_MOV, R8, R0);
 	count(a, maps[1]);
 	patch_inner(a);
 	push_outer(a, &config->listen[0]);
 	/* A head of zeros: bpf_redirect_neigh wants a link header to replace */
-	op_reg(a, BPF_MOV, R1, R6);
-	op(a, BPF_MOV, R2, ETH_HLEN);
-	op(a, BPF_MOV, R3, 0);
-	call(a, BPF_FUNC_skb_change_head);
-	op(a, BPF_MOV, R1, maps[2]);
-	op(a, BPF_MOV, R2, 0);
-	op(a, BPF_MOV, R3, 0);
-	op(a, BPF_MOV, R4, 0);
-	call(a, BPF_FUNC_redirect_neigh);
-	put(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	asm_op_reg(a, BPF_MOV, R1, R6);
+	asm_op(a, BPF_MOV, R2, ETH_HLEN);
+	asm_op(a, BPF_MOV, R3, 0);
+	asm_call(a, BPF_FUNC_skb_change_head);
+	asm_op(a, BPF_MOV, R1, maps[2]);
+	asm_op(a, BPF_MOV, R2, 0);
+	asm_op(a, BPF_MOV, R3, 0);
+	asm_op(a, BPF_MOV, R4, 0);
+	asm_call(a, BPF_FUNC_redirect_neigh);
+	asm_put(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 	for (uint32_t i = 0; i < a->passes; i++)
-		land(a, a->pass[i]);
+		asm_land(a, a->pass[i]);
 	/* TCX_PASS */
-	op(a, BPF_MOV, R0, 0);
-	put(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-}
-
-static int bpf(int command, union bpf_attr *attr)
-{
-	long rc = syscall(SYS_bpf, command, attr, sizeof(*attr));
-
-	return rc < 0 ? -errno : (int)rc;
-}
-
-static int map_create(uint32_t type, uint32_t key, uint32_t value, uint32_t entries, int inner)
-{
-	union bpf_attr attr;
-
-	memset(&attr, 0, sizeof(attr));
-	attr.map_type = type;
-	attr.key_size = key;
-	attr.value_size = value;
-	attr.max_entries = entries;
-	attr.map_flags = type == BPF_MAP_TYPE_LPM_TRIE ? BPF_F_NO_PREALLOC : 0;
-	if (inner >= 0)
-		attr.inner_map_fd = (uint32_t)inner;
-	return bpf(BPF_MAP_CREATE, &attr);
-}
-
-static int map_update(int fd, const void *key, const void *value)
-{
-	union bpf_attr attr;
-
-	memset(&attr, 0, sizeof(attr));
-	attr.map_fd = (uint32_t)fd;
-	attr.key = (uintptr_t)key;
-	attr.value = (uintptr_t)value;
-	return bpf(BPF_MAP_UPDATE_ELEM, &attr);
+	asm_op(a, BPF_MOV, R0, 0);
+	asm_put(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
 
 static int prefix_map(uint32_t entries)
 {
-	return map_create(BPF_MAP_TYPE_LPM_TRIE, sizeof(struct encap_key),
+	return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, sizeof(struct encap_key),
 			  sizeof(struct encap_route), entries > 0 ? entries : 1, -1);
-}
-
-static int program_load(const struct assembler *a)
-{
-	union bpf_attr attr;
-#ifdef HEDDLE_BPF_LOG
-	static char log[1 << 18];
-#endif
-
-	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
-	attr.insns = (uintptr_t)a->code;
-	attr.insn_cnt = a->length;
-	attr.license = (uintptr_t)"Apache-2.0";
-#ifdef HEDDLE_BPF_LOG
-	attr.log_buf = (uintptr_t)log;
-	attr.log_size = sizeof(log);
-	attr.log_level = 1;
-	int rc = bpf(BPF_PROG_LOAD, &attr);
-
-	if (rc < 0)
-		(void)!write(2, log, strlen(log));
-	return rc;
-#else
-	return bpf(BPF_PROG_LOAD, &attr);
-#endif
-}
-
-static int program_attach(int program, unsigned int device)
-{
-	union bpf_attr attr;
-
-	memset(&attr, 0, sizeof(attr));
-	attr.link_create.prog_fd = (uint32_t)program;
-	attr.link_create.target_ifindex = device;
-	attr.link_create.attach_type = ATTACH_TCX_EGRESS;
-	return bpf(BPF_LINK_CREATE, &attr);
 }
 
 /* The device that holds the listening address, or 0. */
@@ -486,17 +329,17 @@ int encap_open(struct encap *e, const struct hp_config *config, bool check_sourc
 		return -EADDRNOTAVAIL;
 	inner = rc = prefix_map(1);
 	if (rc >= 0)
-		e->routes = rc = map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 1, inner);
+		e->routes = rc = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 1, inner);
 	if (rc >= 0)
-		e->counters = rc = map_create(BPF_MAP_TYPE_PERCPU_ARRAY, 4, 16, PEER_SLOTS_MAX, -1);
+		e->counters = rc = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, 4, 16, PEER_SLOTS_MAX, -1);
 	if (rc >= 0) {
 		const int maps[] = { e->routes, e->counters, (int)underlay };
 
 		assemble(&a, config, maps, check_source);
-		program = rc = program_load(&a);
+		program = rc = bpf_program_load(&a);
 	}
 	if (rc >= 0)
-		e->link = rc = program_attach(program, device);
+		e->link = rc = bpf_program_attach(program, device);
 	close_fd(&inner);
 	/* The link holds the program */
 	close_fd(&program);
@@ -533,11 +376,11 @@ int encap_set_peers(struct encap *e, const struct hp_peer *peers, const struct h
 			route.port = htons(peer->endpoint.port);
 			memcpy(&route.addr, peer->endpoint.addr, 4);
 		}
-		rc = map_update(fd, &key, &route);
+		rc = bpf_map_update(fd, &key, &route);
 		used++;
 	}
 	if (rc >= 0)
-		rc = map_update(e->routes, &zero, &fd);
+		rc = bpf_map_update(e->routes, &zero, &fd);
 	close_fd(&fd);
 	return rc < 0 ? rc : (int)used;
 }
@@ -556,7 +399,7 @@ int encap_counters(const struct encap *e, uint32_t slot, uint64_t *packets, uint
 	attr.map_fd = (uint32_t)e->counters;
 	attr.key = (uintptr_t)&slot;
 	attr.value = (uintptr_t)rows;
-	rc = slot < PEER_SLOTS_MAX ? bpf(BPF_MAP_LOOKUP_ELEM, &attr) : 0;
+	rc = slot < PEER_SLOTS_MAX ? bpf_call(BPF_MAP_LOOKUP_ELEM, &attr) : 0;
 	for (int i = 0; rc >= 0 && i < cpus; i++) {
 		*packets += rows[i][0];
 		*bytes += rows[i][1];

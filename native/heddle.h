@@ -37,7 +37,7 @@
 	X(TCP_COALESCE, 7, "tcp-coalesce")                                                         \
 	X(UDP_COALESCE, 8, "udp-coalesce")                                                         \
 	X(SOURCE_CHECK, 9, "source-check")                                                         \
-	X(SLICES, 10, "slices")                                                                    \
+	X(ENCAP, 10, "kernel-encap")                                                                    \
 	X(PERSIST, 11, "persist")                                                                  \
 	X(NAPI, 12, "tun-napi")
 
@@ -46,7 +46,7 @@ enum hp_feature { HP_FEATURES(HP_FEATURE_BIT) HP_F_END };
 #undef HP_FEATURE_BIT
 
 /** What a peer said it understands beyond flannel's format. */
-enum hp_capability { HP_CAP_SLICES = 1u << 0 };
+enum hp_capability { HP_CAP_OFFLOAD = 1u << 0 };
 
 /* X(name): one 64-bit counter, per worker, summed by hp_counters(). */
 #define HP_COUNTERS(X)                                                                             \
@@ -55,7 +55,8 @@ enum hp_capability { HP_CAP_SLICES = 1u << 0 };
 	X(tx_bytes)                                                                                \
 	X(tx_superpackets)                                                                         \
 	X(tx_messages)                                                                             \
-	X(tx_sliced)                                                                               \
+	X(tx_encap_packets)                                                                        \
+	X(tx_encap_bytes)                                                                          \
 	X(tx_drop_malformed)                                                                       \
 	X(tx_drop_source)                                                                          \
 	X(tx_drop_no_peer)                                                                         \
@@ -80,7 +81,7 @@ enum hp_capability { HP_CAP_SLICES = 1u << 0 };
 	X(rx_drop_source)                                                                          \
 	X(rx_drop_destination)                                                                     \
 	X(rx_drop_ttl)                                                                             \
-	X(rx_drop_slice)                                                                           \
+	X(rx_whole)                                                                                \
 	X(rx_drop_write)                                                                           \
 	X(rx_write_refused)                                                                        \
 	X(rx_errors)

@@ -145,11 +145,13 @@ int finish_checksum(uint8_t *p, size_t total, const struct virtio_net_hdr *vnet)
  * @data: the packet
  * @length: its length
  * @next: index of the following piece of the group, or PIECE_END
+ * @partial: its L4 checksum covers the pseudo header only
  */
 struct piece {
 	uint8_t *data;
 	uint32_t length;
 	uint32_t next;
+	bool partial;
 };
 #define PIECE_END UINT32_MAX
 
@@ -168,7 +170,7 @@ struct piece {
  * @protocol: TCP or UDP when mergeable, else 0
  * @open: takes more
  * @verified: checksum of the first piece is known to be right
- * @slice: built by slice.c, checksums are partial
+ * @whole: one piece that is a superpacket already
  * @push: FIN/PSH bits of the last piece
  */
 struct group {
@@ -176,7 +178,7 @@ struct group {
 	uint32_t payload, sequence;
 	uint16_t header, segment_size, identity;
 	uint8_t family, protocol;
-	bool open, verified, slice;
+	bool open, verified, whole;
 	uint8_t push;
 };
 
@@ -199,7 +201,10 @@ struct coalescer {
 };
 
 void coalesce_reset(struct coalescer *c);
-void coalesce_push(struct coalescer *c, uint8_t *data, const struct packet *packet);
+void coalesce_push(struct coalescer *c, uint8_t *data, const struct packet *packet, bool partial);
+bool coalesce_push_whole(struct coalescer *c, uint8_t *data, const struct packet *packet);
+void partial_vnet(const uint8_t *data, uint8_t family, struct virtio_net_hdr *vnet);
+bool packet_is_partial(const uint8_t *p, const struct packet *packet);
 uint32_t coalesce_header(const struct coalescer *c, const struct group *g, uint8_t *header,
 			 struct virtio_net_hdr *vnet);
 
@@ -262,6 +267,23 @@ struct table {
 	struct table *next;
 };
 
+/* encap.c: the sending half as a program in the kernel. */
+/**
+ * struct encap - descriptors of it, -1 when off
+ * @link: attachment of the program
+ * @routes: map that holds the map of prefixes
+ * @counters: packets and bytes by slot
+ */
+struct encap {
+	int link, routes, counters;
+};
+
+int encap_open(struct encap *e, const struct hp_config *config, bool check_source);
+int encap_set_peers(struct encap *e, const struct hp_peer *peers, const struct hp_prefix *prefixes,
+		    uint32_t prefix_count);
+int encap_counters(const struct encap *e, uint32_t slot, uint64_t *packets, uint64_t *bytes);
+void encap_close(struct encap *e);
+
 #define WORKERS_MAX (HP_QUEUES_MAX + HP_LISTEN_MAX)
 
 struct worker;
@@ -280,6 +302,7 @@ struct hp_tunnel {
 	_Atomic(struct table *) table;
 	_Atomic uint64_t generation;
 	_Atomic bool stopping;
+	struct encap encap;
 	struct hp_peer_counters *base;
 	uint32_t base_count;
 	uint32_t worker_count;

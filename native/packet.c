@@ -86,3 +86,28 @@ void packet_decrement_ttl(uint8_t *p, const struct packet *packet)
 	p[8]--;
 	put16(p + 10, sum + (sum >= 0xffff));
 }
+
+/**
+ * True when the L4 checksum field holds the sum of the pseudo header only, which a kernel on the same
+ * machine leaves to the device. A complete checksum that happens to look so is computed once more.
+ */
+bool packet_is_partial(const uint8_t *p, const struct packet *packet)
+{
+	uint16_t found, expected;
+	size_t field;
+
+	if (packet->fragment)
+		return false;
+	if (packet->protocol == IPPROTO_TCP)
+		field = packet->header + 16u;
+	else if (packet->protocol == IPPROTO_UDP)
+		field = packet->header + 6u;
+	else
+		return false;
+	if (field + 2 > packet->total)
+		return false;
+	memcpy(&found, p + field, 2);
+	expected = csum_fold(csum_pseudo(p, packet->family, packet->protocol,
+					 packet->total - packet->header));
+	return found == expected;
+}

@@ -140,7 +140,7 @@ static int coalesce_all(struct coalescer *c, uint8_t **copies, const uint8_t *in
 		if (packet_parse(copies[n], size, &packet) < 0 ||
 		    !packet_header_good(copies[n], &packet))
 			continue;
-		coalesce_push(c, copies[n], &packet);
+		coalesce_push(c, copies[n], &packet, false);
 	}
 	return 0;
 }

@@ -61,22 +61,38 @@ static int write_to(struct worker *w, int fd, struct iovec *iov, uint32_t count)
 	return -errno;
 }
 
-static int write_pieces(struct worker *w, int fd, const struct group *g)
+static int write_piece(struct worker *w, int fd, const struct piece *piece,
+		       struct virtio_net_hdr *vnet)
 {
-	static const struct virtio_net_hdr plain;
-	const struct coalescer *c = &w->rx->coalescer;
 	uint32_t skip = w->features & HP_F_VNET ? 0 : 1;
+	struct iovec iov[2] = {
+		{ .iov_base = vnet, .iov_len = VNET_SIZE },
+		{ .iov_base = piece->data, .iov_len = piece->length },
+	};
+	int rc;
+
+	/* Without a vnet header the checksum has to be completed here */
+	if (skip == 1 && (vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		(void)finish_checksum(piece->data, piece->length, vnet);
+	rc = write_to(w, fd, iov + skip, 2 - skip);
+	if (rc < 0)
+		COUNT(w, rx_drop_write, 1);
+	return rc;
+}
+
+/* The pieces of a merged group, each by itself. */
+static int write_apart(struct worker *w, int fd, const struct group *g)
+{
+	const struct coalescer *c = &w->rx->coalescer;
 	int rc = 0;
 
 	for (uint32_t i = g->first; i != PIECE_END; i = c->pieces[i].next) {
-		struct iovec iov[2] = {
-			{ .iov_base = (void *)&plain, .iov_len = VNET_SIZE },
-			{ .iov_base = c->pieces[i].data, .iov_len = c->pieces[i].length },
-		};
+		const struct piece *piece = &c->pieces[i];
+		struct virtio_net_hdr vnet = { 0 };
 
-		rc = write_to(w, fd, iov + skip, 2 - skip);
-		if (rc < 0)
-			COUNT(w, rx_drop_write, 1);
+		if (piece->partial)
+			partial_vnet(piece->data, piece->data[0] >> 4, &vnet);
+		rc = write_piece(w, fd, piece, &vnet);
 	}
 	return rc;
 }
@@ -90,7 +106,7 @@ static int write_group(struct worker *w, const struct group *g)
 	uint32_t header = coalesce_header(c, g, rx->header, &vnet), n = 0;
 
 	if (header == 0)
-		return write_pieces(w, fd, g);
+		return write_piece(w, fd, &c->pieces[g->first], &vnet);
 	rx->write_iov[n++] = (struct iovec){ .iov_base = &vnet, .iov_len = VNET_SIZE };
 	rx->write_iov[n++] = (struct iovec){ .iov_base = rx->header, .iov_len = header };
 	for (uint32_t i = g->first; i != PIECE_END; i = c->pieces[i].next)
@@ -104,7 +120,7 @@ static int write_group(struct worker *w, const struct group *g)
 	/* 6.6.44 and its like refuse tails shorter than gso_size (fixed by 89add40) */
 	COUNT(w, rx_write_refused, 1);
 	rx->merge_off_until = clock_now() + MERGE_PAUSE_NS;
-	return write_pieces(w, fd, g);
+	return write_apart(w, fd, g);
 }
 
 static int flush(struct worker *w)
@@ -154,6 +170,18 @@ static uint32_t admit(struct worker *w, const uint8_t *p, const struct packet *p
 	return peer;
 }
 
+/* A peer that said so may send what its kernel left unfinished (encap.c). */
+static void deliver(struct worker *w, uint8_t *p, const struct packet *packet, bool offload)
+{
+	struct coalescer *c = &w->rx->coalescer;
+
+	if (offload && packet->total > w->tunnel->config.mtu && coalesce_push_whole(c, p, packet)) {
+		COUNT(w, rx_whole, 1);
+		return;
+	}
+	coalesce_push(c, p, packet, offload && packet_is_partial(p, packet));
+}
+
 static void receive(struct worker *w, uint8_t *p, size_t length, const struct sockaddr *from)
 {
 	struct hp_peer_counters *pc;
@@ -172,7 +200,7 @@ static void receive(struct worker *w, uint8_t *p, size_t length, const struct so
 	COUNT(w, rx_bytes, packet.total);
 	__atomic_store_n(&pc->rx_packets, pc->rx_packets + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&pc->rx_bytes, pc->rx_bytes + packet.total, __ATOMIC_RELAXED);
-	coalesce_push(&w->rx->coalescer, p, &packet);
+	deliver(w, p, &packet, w->table->peers[peer].capabilities & HP_CAP_OFFLOAD);
 }
 
 /* Length of each datagram in a train; the whole message when it is a single one. */

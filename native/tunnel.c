@@ -73,6 +73,22 @@ static int open_descriptors(struct hp_tunnel *t, uint32_t *features, int32_t *er
 	return rc;
 }
 
+/* Never a reason to fail: without it tx.c does all the sending. */
+static void open_encap(struct hp_tunnel *t)
+{
+	uint32_t features = atomic_load(&t->features);
+	int rc;
+
+	if ((features & HP_F_ENCAP) == 0)
+		return;
+	rc = encap_open(&t->encap, &t->config, (features & HP_F_SOURCE_CHECK) != 0);
+	if (rc < 0) {
+		atomic_store(&t->errors[10], -rc);
+		atomic_fetch_and(&t->features, ~(uint32_t)HP_F_ENCAP);
+	}
+}
+_Static_assert(HP_F_ENCAP == 1 << 10, "index of its error");
+
 static int make_workers(struct hp_tunnel *t)
 {
 	int rc = 0;
@@ -89,7 +105,7 @@ static uint32_t features_settle(uint32_t features)
 {
 	if ((features & HP_F_VNET) == 0)
 		features &= ~(uint32_t)(HP_F_CSUM | HP_F_TSO4 | HP_F_TSO6 | HP_F_USO |
-					HP_F_TCP_COALESCE | HP_F_UDP_COALESCE | HP_F_SLICES);
+					HP_F_TCP_COALESCE | HP_F_UDP_COALESCE);
 	return features;
 }
 
@@ -106,6 +122,7 @@ int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_
 		t->tun[i] = -1;
 	for (size_t i = 0; i < HP_LISTEN_MAX; i++)
 		t->udp[i] = -1;
+	t->encap = (struct encap){ .link = -1, .routes = -1, .counters = -1 };
 	t->config = *config;
 	features = config->features;
 	status->failed_call = HP_STEP_CONFIG;
@@ -117,6 +134,7 @@ int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_
 	atomic_store(&t->features, features_settle(features));
 	for (size_t i = 0; i < 16; i++)
 		atomic_store(&t->errors[i], status->error[i]);
+	open_encap(t);
 	status->failed_call = HP_STEP_MEMORY;
 	rc = hp_set_peers(t, NULL, 0, NULL, 0);
 	if (rc == 0)
@@ -234,7 +252,10 @@ int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer
 	if (old)
 		old->retired = generation;
 	reclaim(t);
-	return 0;
+	if (t->encap.link < 0)
+		return 0;
+	rc = encap_set_peers(&t->encap, peers, prefixes, prefix_count);
+	return rc < 0 ? rc : 0;
 }
 
 int hp_counters(struct hp_tunnel *t, uint64_t *into, uint32_t capacity)
@@ -245,6 +266,15 @@ int hp_counters(struct hp_tunnel *t, uint64_t *into, uint32_t capacity)
 	for (uint32_t w = 0; w < t->worker_count; w++) {
 		for (uint32_t i = 0; i < n; i++)
 			into[i] += __atomic_load_n(&t->workers[w]->counters[i], __ATOMIC_RELAXED);
+	}
+	for (uint32_t slot = 0; t->encap.link >= 0 && slot < t->base_count; slot++) {
+		uint64_t packets, bytes;
+
+		if (n <= HP_C_tx_encap_bytes ||
+		    encap_counters(&t->encap, slot, &packets, &bytes) < 0)
+			break;
+		into[HP_C_tx_encap_packets] += packets;
+		into[HP_C_tx_encap_bytes] += bytes;
 	}
 	return HP_C_END;
 }
@@ -259,6 +289,14 @@ int hp_peer_counters(struct hp_tunnel *t, struct hp_peer_counters *into, uint32_
 		memcpy(into, t->base, n * sizeof(*into));
 	for (const struct table *table = atomic_load(&t->table); table; table = table->next)
 		counters_of(table, into, n);
+	for (uint32_t slot = 0; t->encap.link >= 0 && slot < n; slot++) {
+		uint64_t packets, bytes;
+
+		if (encap_counters(&t->encap, slot, &packets, &bytes) < 0)
+			break;
+		into[slot].tx_packets += packets;
+		into[slot].tx_bytes += bytes;
+	}
 	return (int)t->base_count;
 }
 
@@ -309,6 +347,7 @@ int hp_forget_device(struct hp_tunnel *t)
 
 int hp_close(struct hp_tunnel *t)
 {
+	encap_close(&t->encap);
 	hp_pause(t);
 	for (uint32_t i = 0; i < t->worker_count; i++)
 		worker_free(t->workers[i]);

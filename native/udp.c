@@ -18,8 +18,8 @@
 #define UDP_GRO 104
 #endif
 #define IP_PMTUDISC_DONT_VALUE 0
-/** Room for a burst while the worker is descheduled: 4 ms at 10 Gbit/s. */
-#define SOCKET_BUFFER (4 << 20)
+/** Room for the windows of a few TCP flows: a sender in the kernel (encap.c) feels no back pressure. */
+#define SOCKET_BUFFER (16 << 20)
 
 static int set_int(int fd, int level, int option, int value)
 {

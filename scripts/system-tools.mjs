@@ -1,6 +1,7 @@
-// The commands Heddle, its build, its tests and its demo call, and the package that brings each of them, per
-// package manager. A table and three pure functions: what exists on the machine is asked through
-// `has`. Debian and Ubuntu are tested; the others are a best effort.
+// The commands Heddle, its build, its tests and its demo call, and the package that brings each of
+// them, per package manager. A table and three pure functions: what exists on the machine is asked
+// through `has`, which takes a file's path as well as a command's name. Debian and Ubuntu are
+// tested; the others are a best effort.
 
 // A row without a name for a manager takes the Debian one.
 const TOOLS = [

@@ -5,7 +5,7 @@ const HOSTS = ["h1", "h2", "h3"];
 const LISTS = 300;
 const ENTRY = new TextEncoder().encode("{}");
 
-test("a board that is written to all the time is listed completely and without a stall", async () => {
+test("a board that is written to all the time is listed completely, without a stall", async () => {
   const nats = await TestNats.start();
   const stop = new AbortController();
   try {
@@ -19,8 +19,8 @@ test("a board that is written to all the time is listed completely and without a
       }
     })();
     for (let i = 0; i < LISTS; i++) {
-      const late = Bun.sleep(5000).then(() => [{ node: `list ${i} does not end` }]);
-      const listed = await Promise.race([reader.status.list(), late]);
+      // A list that stalls ends the test by its time limit.
+      const listed = await reader.status.list();
       expect(listed.map(({ node }) => node)).toEqual(HOSTS);
     }
     stop.abort();

@@ -46,7 +46,7 @@ export function peerOf(number: 1 | 2, options: PairOptions = {}): TunnelPeer {
     name: `h${number}`,
     subnets: ownOf(number),
     endpoint: { ip: underlayIp(number, options.underlay), port: PORT },
-    capabilities: options.capabilities ?? ["slices"],
+    capabilities: options.capabilities ?? ["offload"],
   };
 }
 
