@@ -121,7 +121,7 @@ async function main(): Promise<void> {
   using net = makeBenchNet({
     queues: Number(args.queues),
     features: Object.fromEntries(off.map((name) => [name, false])),
-    capabilities: args["plain-wire"] ? [] : ["offload"],
+    capabilities: args["plain-wire"] ? [] : ["offload", "encap"],
     extraPeers: Number(args.peers),
   });
   machine();

@@ -24,7 +24,7 @@ enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, FP };
  * @pass: jumps to the end, which leaves the packet alone
  */
 struct assembler {
-	struct bpf_insn code[256];
+	struct bpf_insn code[320];
 	uint32_t length;
 	uint32_t pass[48];
 	uint32_t passes;

@@ -39,14 +39,20 @@
 	X(SOURCE_CHECK, 9, "source-check")                                                         \
 	X(ENCAP, 10, "kernel-encap")                                                                    \
 	X(PERSIST, 11, "persist")                                                                  \
-	X(NAPI, 12, "tun-napi")
+	X(NAPI, 12, "tun-napi")                                                                    \
+	X(DECAP, 13, "kernel-decap")
 
 #define HP_FEATURE_BIT(name, bit, text) HP_F_##name = 1u << (bit),
 enum hp_feature { HP_FEATURES(HP_FEATURE_BIT) HP_F_END };
 #undef HP_FEATURE_BIT
 
 /** What a peer said it understands beyond flannel's format. */
-enum hp_capability { HP_CAP_OFFLOAD = 1u << 0 };
+enum hp_capability {
+	/** Completes packets that arrive uncut or with a partial checksum. */
+	HP_CAP_OFFLOAD = 1u << 0,
+	/** Sends from the kernel (feature ENCAP is on there). */
+	HP_CAP_ENCAP = 1u << 1,
+};
 
 /* X(name): one 64-bit counter, per worker, summed by hp_counters(). */
 #define HP_COUNTERS(X)                                                                             \
@@ -81,6 +87,8 @@ enum hp_capability { HP_CAP_OFFLOAD = 1u << 0 };
 	X(rx_drop_source)                                                                          \
 	X(rx_drop_destination)                                                                     \
 	X(rx_drop_ttl)                                                                             \
+	X(rx_decap_packets)                                                                        \
+	X(rx_decap_bytes)                                                                          \
 	X(rx_whole)                                                                                \
 	X(rx_drop_write)                                                                           \
 	X(rx_write_refused)                                                                        \

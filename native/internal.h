@@ -267,22 +267,24 @@ struct table {
 	struct table *next;
 };
 
-/* encap.c: the sending half as a program in the kernel. */
+/* fastpath.c: both directions as programs in the kernel. */
 /**
- * struct encap - descriptors of it, -1 when off
- * @link: attachment of the program
+ * struct fastpath - descriptors of it, -1 when off
+ * @encap: attachment of the sender
+ * @decap: attachment of the receiver
  * @routes: map that holds the map of prefixes
- * @counters: packets and bytes by slot
+ * @counters: struct hp_peer_counters by slot, per CPU
  */
-struct encap {
-	int link, routes, counters;
+struct fastpath {
+	int encap, decap, routes, counters;
 };
 
-int encap_open(struct encap *e, const struct hp_config *config, bool check_source);
-int encap_set_peers(struct encap *e, const struct hp_peer *peers, const struct hp_prefix *prefixes,
-		    uint32_t prefix_count);
-int encap_counters(const struct encap *e, uint32_t slot, uint64_t *packets, uint64_t *bytes);
-void encap_close(struct encap *e);
+void fastpath_open(struct fastpath *f, const struct hp_config *config, uint32_t *features,
+		   int32_t *errors);
+int fastpath_set_peers(struct fastpath *f, const struct hp_peer *peers,
+		       const struct hp_prefix *prefixes, uint32_t prefix_count);
+int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into);
+void fastpath_close(struct fastpath *f);
 
 #define WORKERS_MAX (HP_QUEUES_MAX + HP_LISTEN_MAX)
 
@@ -293,6 +295,7 @@ struct worker;
  * @features: in use; a worker may clear bits
  * @generation: of the table, odd or even does not matter
  * @base: counters of peers of freed tables, by slot
+ * @icmp: raw sockets for ICMP errors, IPv4 and IPv6; -1 when refused
  */
 struct hp_tunnel {
 	struct hp_config config;
@@ -302,14 +305,14 @@ struct hp_tunnel {
 	_Atomic(struct table *) table;
 	_Atomic uint64_t generation;
 	_Atomic bool stopping;
-	struct encap encap;
+	struct fastpath fast;
 	struct hp_peer_counters *base;
 	uint32_t base_count;
 	uint32_t worker_count;
 	struct worker *workers[WORKERS_MAX];
 	int tun[HP_QUEUES_MAX];
 	int udp[HP_LISTEN_MAX];
-	bool running;
+	int icmp[2];
 };
 
 int table_build(const struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer_count,
@@ -323,6 +326,7 @@ int tun_open(const struct hp_config *config, uint32_t *features, int32_t *errors
 int udp_open(const struct hp_endpoint *listen, uint32_t *features, int32_t *errors, int *fd,
 	     uint32_t *step);
 int tun_set_persist(int fd, bool on);
+void icmp_open(int *sockets);
 
 /* worker.c: threads and their memory; tx.c and rx.c: the two directions. */
 /** Bytes read from the device before they are sent: stays inside the second-level cache. */
@@ -381,7 +385,7 @@ struct tx {
 	uint32_t train_count;
 	uint64_t segment_off_until;
 	struct bucket bucket;
-	uint8_t icmp[ICMP_ERROR_MAX + VNET_SIZE];
+	uint8_t icmp[ICMP_ERROR_MAX];
 };
 
 struct rx {

@@ -73,22 +73,6 @@ static int open_descriptors(struct hp_tunnel *t, uint32_t *features, int32_t *er
 	return rc;
 }
 
-/* Never a reason to fail: without it tx.c does all the sending. */
-static void open_encap(struct hp_tunnel *t)
-{
-	uint32_t features = atomic_load(&t->features);
-	int rc;
-
-	if ((features & HP_F_ENCAP) == 0)
-		return;
-	rc = encap_open(&t->encap, &t->config, (features & HP_F_SOURCE_CHECK) != 0);
-	if (rc < 0) {
-		atomic_store(&t->errors[10], -rc);
-		atomic_fetch_and(&t->features, ~(uint32_t)HP_F_ENCAP);
-	}
-}
-_Static_assert(HP_F_ENCAP == 1 << 10, "index of its error");
-
 static int make_workers(struct hp_tunnel *t)
 {
 	int rc = 0;
@@ -122,7 +106,8 @@ int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_
 		t->tun[i] = -1;
 	for (size_t i = 0; i < HP_LISTEN_MAX; i++)
 		t->udp[i] = -1;
-	t->encap = (struct encap){ .link = -1, .routes = -1, .counters = -1 };
+	t->fast = (struct fastpath){ .encap = -1, .decap = -1, .routes = -1, .counters = -1 };
+	t->icmp[0] = t->icmp[1] = -1;
 	t->config = *config;
 	features = config->features;
 	status->failed_call = HP_STEP_CONFIG;
@@ -131,10 +116,12 @@ int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_
 		rc = open_descriptors(t, &features, status->error, &status->failed_call);
 	if (rc < 0)
 		goto fail;
+	icmp_open(t->icmp);
+	/* Never a reason to fail: without it the workers do everything */
+	fastpath_open(&t->fast, &t->config, &features, status->error);
 	atomic_store(&t->features, features_settle(features));
 	for (size_t i = 0; i < 16; i++)
 		atomic_store(&t->errors[i], status->error[i]);
-	open_encap(t);
 	status->failed_call = HP_STEP_MEMORY;
 	rc = hp_set_peers(t, NULL, 0, NULL, 0);
 	if (rc == 0)
@@ -252,9 +239,9 @@ int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer
 	if (old)
 		old->retired = generation;
 	reclaim(t);
-	if (t->encap.link < 0)
+	if (t->fast.routes < 0)
 		return 0;
-	rc = encap_set_peers(&t->encap, peers, prefixes, prefix_count);
+	rc = fastpath_set_peers(&t->fast, peers, prefixes, prefix_count);
 	return rc < 0 ? rc : 0;
 }
 
@@ -267,14 +254,19 @@ int hp_counters(struct hp_tunnel *t, uint64_t *into, uint32_t capacity)
 		for (uint32_t i = 0; i < n; i++)
 			into[i] += __atomic_load_n(&t->workers[w]->counters[i], __ATOMIC_RELAXED);
 	}
-	for (uint32_t slot = 0; t->encap.link >= 0 && slot < t->base_count; slot++) {
-		uint64_t packets, bytes;
+	struct hp_peer_counters fast = { 0 };
 
-		if (n <= HP_C_tx_encap_bytes ||
-		    encap_counters(&t->encap, slot, &packets, &bytes) < 0)
+	for (uint32_t slot = 0; slot < t->base_count; slot++) {
+		if (fastpath_counters(&t->fast, slot, &fast) < 0)
 			break;
-		into[HP_C_tx_encap_packets] += packets;
-		into[HP_C_tx_encap_bytes] += bytes;
+	}
+	const uint64_t values[] = { fast.tx_packets, fast.tx_bytes, fast.rx_packets, fast.rx_bytes };
+	const uint32_t at[] = { HP_C_tx_encap_packets, HP_C_tx_encap_bytes, HP_C_rx_decap_packets,
+				HP_C_rx_decap_bytes };
+
+	for (size_t i = 0; i < HP_ARRAY_SIZE(at); i++) {
+		if (at[i] < n)
+			into[at[i]] += values[i];
 	}
 	return HP_C_END;
 }
@@ -289,13 +281,9 @@ int hp_peer_counters(struct hp_tunnel *t, struct hp_peer_counters *into, uint32_
 		memcpy(into, t->base, n * sizeof(*into));
 	for (const struct table *table = atomic_load(&t->table); table; table = table->next)
 		counters_of(table, into, n);
-	for (uint32_t slot = 0; t->encap.link >= 0 && slot < n; slot++) {
-		uint64_t packets, bytes;
-
-		if (encap_counters(&t->encap, slot, &packets, &bytes) < 0)
+	for (uint32_t slot = 0; slot < n; slot++) {
+		if (fastpath_counters(&t->fast, slot, &into[slot]) < 0)
 			break;
-		into[slot].tx_packets += packets;
-		into[slot].tx_bytes += bytes;
 	}
 	return (int)t->base_count;
 }
@@ -347,7 +335,7 @@ int hp_forget_device(struct hp_tunnel *t)
 
 int hp_close(struct hp_tunnel *t)
 {
-	encap_close(&t->encap);
+	fastpath_close(&t->fast);
 	hp_pause(t);
 	for (uint32_t i = 0; i < t->worker_count; i++)
 		worker_free(t->workers[i]);
@@ -358,6 +346,10 @@ int hp_close(struct hp_tunnel *t)
 	for (size_t i = 0; i < HP_LISTEN_MAX; i++) {
 		if (t->udp[i] >= 0)
 			close(t->udp[i]);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		if (t->icmp[i] >= 0)
+			close(t->icmp[i]);
 	}
 	for (struct table *table = atomic_load(&t->table), *next; table; table = next) {
 		next = table->next;

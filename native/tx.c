@@ -196,25 +196,34 @@ static bool emit(struct worker *w, uint32_t peer, uint32_t pieces, uint32_t leng
 	return true;
 }
 
+/*
+ * An ICMP error goes out as the host's own packet: written to the device it would be a martian, since
+ * its source is an address of this host (fib_validate_source).
+ */
 static void answer(struct worker *w, const uint8_t *p, const struct packet *packet,
 		   enum icmp_kind kind)
 {
 	struct tx *tx = w->tx;
 	unsigned int which = packet->family == 6;
-	size_t skip = w->features & HP_F_VNET ? 0 : VNET_SIZE, length;
+	struct sockaddr_in in4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	const struct sockaddr *to = which ? (const struct sockaddr *)&in6 :
+					    (const struct sockaddr *)&in4;
+	size_t length;
 
-	if (!w->table->has_own[which])
+	if (!w->table->has_own[which] || w->tunnel->icmp[which] < 0)
 		return;
-	length = icmp_error(p, packet, kind, w->tunnel->config.mtu, w->table->own[which],
-			    tx->icmp + VNET_SIZE);
+	length = icmp_error(p, packet, kind, w->tunnel->config.mtu, w->table->own[which], tx->icmp);
 	if (length == 0)
 		return;
 	if (!bucket_take(&tx->bucket, clock_now())) {
 		COUNT(w, icmp_suppressed, 1);
 		return;
 	}
-	memset(tx->icmp, 0, VNET_SIZE);
-	if (write(w->tun, tx->icmp + skip, VNET_SIZE - skip + length) > 0)
+	memcpy(&in4.sin_addr, p + 12, 4);
+	memcpy(&in6.sin6_addr, p + 8, 16);
+	if (sendto(w->tunnel->icmp[which], tx->icmp, length, MSG_DONTWAIT, to,
+		   which ? sizeof(in6) : sizeof(in4)) > 0)
 		COUNT(w, icmp_sent, 1);
 }
 

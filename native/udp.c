@@ -71,6 +71,13 @@ static void probe(int fd, uint32_t *features, int32_t *errors)
 }
 _Static_assert(HP_F_UDP_SEGMENT == 1 << 5 && HP_F_UDP_GRO == 1 << 6, "indices of errors");
 
+/** IPPROTO_RAW means that the IP header is ours. Without CAP_NET_RAW no errors are sent. */
+void icmp_open(int *sockets)
+{
+	sockets[0] = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+	sockets[1] = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+}
+
 int udp_open(const struct hp_endpoint *listen, uint32_t *features, int32_t *errors, int *fd,
 	     uint32_t *step)
 {

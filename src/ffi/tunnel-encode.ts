@@ -18,7 +18,7 @@ export interface TunnelPeer {
 }
 
 /** Encodings beyond flannel's, in the order of their bits. */
-export const TUNNEL_CAPABILITIES: readonly string[] = ["offload"];
+export const TUNNEL_CAPABILITIES: readonly string[] = ["offload", "encap"];
 
 export interface TunnelFds {
   readonly tun: readonly number[];

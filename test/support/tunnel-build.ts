@@ -17,3 +17,9 @@ export function make(target: string): void {
   // Test files run in parallel: one compiles, the others wait for the lock.
   run(["flock", join(NATIVE, "Makefile"), "make", "-s", "-C", NATIVE, target]);
 }
+
+/** Path of a small program of the packet path's tests, built first. */
+export function nativeTool(name: string): string {
+  make(`build/${name}`);
+  return join(NATIVE, "build", name);
+}

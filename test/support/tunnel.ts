@@ -8,6 +8,7 @@
 import { Tunnel, type TunnelOptions } from "../../src/ffi/tunnel.ts";
 import type { TunnelPeer } from "../../src/ffi/tunnel-encode.ts";
 import { joinByVeth, makeNetns, type Netns } from "./netns.ts";
+import { make, nativeTool } from "./tunnel-build.ts";
 
 export const PORT = 8285;
 
@@ -46,7 +47,7 @@ export function peerOf(number: 1 | 2, options: PairOptions = {}): TunnelPeer {
     name: `h${number}`,
     subnets: ownOf(number),
     endpoint: { ip: underlayIp(number, options.underlay), port: PORT },
-    capabilities: options.capabilities ?? ["offload"],
+    capabilities: options.capabilities ?? ["offload", "encap"],
   };
 }
 
@@ -99,6 +100,7 @@ function makeHost(number: 1 | 2): { host: Netns; pod: Netns } {
 
 /** Both hosts with open tunnels that know each other. */
 export function makeTunnelPair(options: PairOptions = {}): TunnelPair {
+  make("build/libheddle.so");
   const made: Disposable[] = [];
   const pair = { [Symbol.dispose]: () => disposeAll(made) };
   try {
@@ -127,3 +129,37 @@ export function makeTunnelPair(options: PairOptions = {}): TunnelPair {
 function disposeAll(items: readonly Disposable[]): void {
   for (const item of items) item[Symbol.dispose]();
 }
+
+/** What the receiver of a transfer found, byte by byte. */
+export type Received = Partial<Record<"bytes" | "datagrams" | "late" | "wrong", number>>;
+
+/** Sends from pod 1 to pod 2 and returns what arrived. `args`: BYTES, or DATAGRAMS SIZE EVERY. */
+export async function transfer(
+  pair: TunnelPair,
+  kind: "tcp" | "udp",
+  args: string,
+  family: 4 | 6 = 4,
+): Promise<Received> {
+  const tool = nativeTool("transfer");
+  const at = [podIp(2, family), "7000"];
+  const receiver = pair.two.pod.spawn([tool, `${kind}-receive`, ...at]);
+  const lines = receiver.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    await lines.read();
+    const sender = pair.one.pod.spawn([tool, `${kind}-send`, ...at, ...args.split(" ")]);
+    await sender.exited;
+    return JSON.parse((await lines.read()).value ?? "{}") as Received;
+  } finally {
+    receiver.kill();
+  }
+}
+
+/** IP packets that a namespace received, by its own count. */
+export function ipReceived(netns: Netns): number {
+  const lines = netns.exec(["cat", "/proc/net/snmp"]).split("\n");
+  const [head = "", values = ""] = lines.filter((line) => line.startsWith("Ip:"));
+  return Number(values.split(" ")[head.split(" ").indexOf("InReceives")]);
+}
+
+/** A feature that is off in both directions of the kernel path, so that the threads do the work. */
+export const USERSPACE = { "kernel-encap": false, "kernel-decap": false } as const;

@@ -1,0 +1,184 @@
+/*
+ * The receiving half in the kernel. Theory of operation: a program at the ingress of the underlay
+ * device takes datagrams for the listener whose inner source belongs to the peer they come from and
+ * whose inner destination is ours, cuts the outer headers off and puts the packet on the TUN device as
+ * if it had been written there. It saves the wake-up of a thread, which is most of a small packet's
+ * way. Bulk goes on to the socket and rx.c, which make superpackets of it: uncut superpackets cannot
+ * be taken here, because bpf_skb_adjust_room leaves skb->encapsulation set and the next device would
+ * cut them. Order within a flow holds because a flow that had bulk stays with the socket until it had
+ * none for 50 ms. Everything doubtful is left to rx.c, which counts and drops.
+ */
+#include <linux/if_ether.h>
+
+#include "fastpath.h"
+
+#define INNER (ETH_HLEN + OUTER)
+/** Longer TCP packets are bulk: worth merging. */
+#define BULK_BYTES 600
+#define BULK_PAUSE_NS 50000000
+#define FLOW_KEY AT_HEADER
+#define AT_TIME (AT_HEADER + 16)
+
+/* R6 context, R7 data: whole headers in one piece, for our listener, not a fragment. */
+static void check_outer(struct assembler *a, const struct hp_endpoint *to)
+{
+	uint32_t address;
+
+	memcpy(&address, to->addr, 4);
+	asm_load(a, BPF_W, R2, R6, SKB(protocol));
+	asm_pass_if(a, BPF_JNE, R2, htons(ETH_P_IP));
+	asm_load(a, BPF_W, R7, R6, SKB(data));
+	asm_load(a, BPF_W, R8, R6, SKB(data_end));
+	asm_op_reg(a, BPF_MOV, R2, R7);
+	/* The ports of the inner packet are the last bytes read */
+	asm_op(a, BPF_ADD, R2, INNER + 24);
+	asm_pass_if_reg(a, BPF_JGT, R2, R8);
+	asm_load(a, BPF_H, R2, R7, ETH_HLEN + 22);
+	asm_pass_if(a, BPF_JNE, R2, htons(to->port));
+	asm_load(a, BPF_B, R2, R7, ETH_HLEN + 9);
+	asm_pass_if(a, BPF_JNE, R2, IPPROTO_UDP);
+	asm_load(a, BPF_B, R2, R7, ETH_HLEN);
+	asm_pass_if(a, BPF_JNE, R2, 0x45);
+	asm_load(a, BPF_H, R2, R7, ETH_HLEN + 6);
+	asm_op(a, BPF_AND, R2, htons(0x3fff));
+	asm_pass_if(a, BPF_JNE, R2, 0);
+	asm_load(a, BPF_W, R2, R7, ETH_HLEN + 16);
+	/* 32-bit compare: an immediate would be sign-extended */
+	asm_put(a, BPF_ALU | BPF_XOR | BPF_K, R2, 0, 0, (int32_t)address);
+	asm_pass_if(a, BPF_JNE, R2, 0);
+	/* A sender in the kernel sends no UDP checksum; others are verified by the socket */
+	asm_load(a, BPF_H, R2, R7, ETH_HLEN + 26);
+	asm_pass_if(a, BPF_JNE, R2, 0);
+}
+
+/* One inner packet without options, alive, exactly as long as the datagram says. */
+static void check_inner(struct assembler *a)
+{
+	asm_load(a, BPF_B, R2, R7, INNER);
+	asm_pass_if(a, BPF_JNE, R2, 0x45);
+	asm_load(a, BPF_B, R2, R7, INNER + 8);
+	asm_pass_if(a, BPF_JEQ, R2, 0);
+	asm_load(a, BPF_H, R2, R7, INNER + 6);
+	asm_op(a, BPF_AND, R2, htons(0x3fff));
+	asm_pass_if(a, BPF_JNE, R2, 0);
+	asm_load(a, BPF_H, R2, R7, INNER + 2);
+	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R2, 0, 0, 16);
+	asm_op_reg(a, BPF_MOV, R9, R2);
+	asm_pass_if(a, BPF_JLT, R2, 24);
+	asm_op(a, BPF_ADD, R2, OUTER);
+	asm_load(a, BPF_H, R3, R7, ETH_HLEN + 2);
+	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R3, 0, 0, 16);
+	asm_pass_if_reg(a, BPF_JNE, R2, R3);
+	/* The UDP length too: the socket would believe it */
+	asm_op(a, BPF_SUB, R2, 20);
+	asm_load(a, BPF_H, R3, R7, ETH_HLEN + 24);
+	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R3, 0, 0, 16);
+	asm_pass_if_reg(a, BPF_JNE, R2, R3);
+	asm_load(a, BPF_W, R3, R6, SKB(len));
+	asm_op(a, BPF_ADD, R2, 20 + ETH_HLEN);
+	asm_pass_if_reg(a, BPF_JGT, R2, R3);
+	/* The header checksum: ten words sum to all ones */
+	asm_op(a, BPF_MOV, R2, 0);
+	for (int i = 0; i < 20; i += 2) {
+		asm_load(a, BPF_H, R3, R7, INNER + i);
+		asm_op_reg(a, BPF_ADD, R2, R3);
+	}
+	asm_op_reg(a, BPF_MOV, R3, R2);
+	asm_op(a, BPF_RSH, R3, 16);
+	asm_op(a, BPF_AND, R2, 0xffff);
+	asm_op_reg(a, BPF_ADD, R2, R3);
+	asm_pass_if(a, BPF_JNE, R2, 0xffff);
+}
+
+/* R8: the route of the inner source, whose endpoint must be the datagram's source. */
+static void check_routes(struct assembler *a, const struct fast_maps *maps)
+{
+	fast_find_route(a, INNER + 12, true, maps->routes);
+	asm_op(a, BPF_AND, R2, ROUTE_RECEIVE);
+	asm_pass_if(a, BPF_JEQ, R2, 0);
+	asm_load(a, BPF_W, R2, R0, offsetof(struct encap_route, addr));
+	asm_load(a, BPF_W, R3, R7, ETH_HLEN + 12);
+	asm_pass_if_reg(a, BPF_JNE, R2, R3);
+	asm_load(a, BPF_H, R2, R0, offsetof(struct encap_route, port));
+	asm_load(a, BPF_H, R3, R7, ETH_HLEN + 20);
+	asm_pass_if_reg(a, BPF_JNE, R2, R3);
+	asm_op_reg(a, BPF_MOV, R8, R0);
+	fast_find_route(a, INNER + 16, false, maps->routes);
+	asm_pass_if(a, BPF_JNE, R2, ROUTE_OWN);
+}
+
+static void flow_call(struct assembler *a, const struct fast_maps *maps, int helper)
+{
+	asm_load_map(a, R1, maps->flows);
+	asm_op_reg(a, BPF_MOV, R2, FP);
+	asm_op(a, BPF_ADD, R2, FLOW_KEY);
+	if (helper == BPF_FUNC_map_update_elem) {
+		asm_op_reg(a, BPF_MOV, R3, FP);
+		asm_op(a, BPF_ADD, R3, AT_TIME);
+		asm_op(a, BPF_MOV, R4, 0);
+	}
+	asm_call(a, helper);
+}
+
+/* Bulk, and what follows bulk of its flow too soon, is left to the socket. R9: inner length. */
+static void check_flow(struct assembler *a, const struct fast_maps *maps)
+{
+	uint32_t super, tcp, known, short_packet, fresh, other;
+
+	asm_load(a, BPF_B, R2, R7, INNER + 9);
+	super = asm_jump(a, BPF_JEQ, R2, IPPROTO_TCP);
+	other = asm_jump(a, BPF_JNE, R2, IPPROTO_UDP);
+	/* UDP is bulk only as a superpacket */
+	asm_op(a, BPF_MOV, R9, 0);
+	asm_land(a, super);
+	for (int i = 0; i < 12; i += 4) {
+		asm_load(a, BPF_W, R2, R7, INNER + 12 + i);
+		asm_store(a, BPF_W, FP, FLOW_KEY + i, R2);
+	}
+	asm_load(a, BPF_W, R2, R6, SKB(gso_size));
+	super = asm_jump(a, BPF_JNE, R2, 0);
+	tcp = asm_jump(a, BPF_JGT, R9, BULK_BYTES);
+	short_packet = asm_jump(a, BPF_JA, 0, 0);
+	asm_land(a, super);
+	asm_land(a, tcp);
+	asm_call(a, BPF_FUNC_ktime_get_ns);
+	asm_store(a, BPF_DW, FP, AT_TIME, R0);
+	flow_call(a, maps, BPF_FUNC_map_lookup_elem);
+	known = asm_jump(a, BPF_JNE, R0, 0);
+	flow_call(a, maps, BPF_FUNC_map_update_elem);
+	asm_pass_if(a, BPF_JA, 0, 0);
+	asm_land(a, known);
+	asm_load(a, BPF_DW, R2, FP, AT_TIME);
+	asm_store(a, BPF_DW, R0, 0, R2);
+	asm_pass_if(a, BPF_JA, 0, 0);
+	asm_land(a, short_packet);
+	flow_call(a, maps, BPF_FUNC_map_lookup_elem);
+	fresh = asm_jump(a, BPF_JEQ, R0, 0);
+	asm_load(a, BPF_DW, R9, R0, 0);
+	asm_call(a, BPF_FUNC_ktime_get_ns);
+	asm_op_reg(a, BPF_SUB, R0, R9);
+	asm_pass_if(a, BPF_JLT, R0, BULK_PAUSE_NS);
+	asm_land(a, fresh);
+	asm_land(a, other);
+}
+
+void decap_assemble(struct assembler *a, const struct hp_config *config,
+		    const struct fast_maps *maps)
+{
+	asm_op_reg(a, BPF_MOV, R6, R1);
+	check_outer(a, &config->listen[0]);
+	check_inner(a);
+	check_routes(a, maps);
+	check_flow(a, maps);
+	fast_count(a, maps->counters, offsetof(struct hp_peer_counters, rx_packets), INNER);
+	asm_op_reg(a, BPF_MOV, R1, R6);
+	asm_op(a, BPF_MOV, R2, -OUTER);
+	asm_op(a, BPF_MOV, R3, BPF_ADJ_ROOM_MAC);
+	asm_op(a, BPF_MOV, R4, 0);
+	asm_call(a, BPF_FUNC_skb_adjust_room);
+	asm_pass_if(a, BPF_JNE, R0, 0);
+	asm_op(a, BPF_MOV, R1, (int32_t)maps->device);
+	asm_op(a, BPF_MOV, R2, BPF_F_INGRESS);
+	asm_call(a, BPF_FUNC_redirect);
+	asm_put(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}

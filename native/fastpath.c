@@ -1,0 +1,243 @@
+/*
+ * Owner of the two programs in the kernel. Theory of operation: encap.c is attached to the egress of
+ * the TUN device, decap.c to the ingress of the underlay device (TCX, Linux 6.6). Both look routes up
+ * in a prefix map that is replaced in one update. They need CAP_BPF; where the kernel refuses, the
+ * tunnel works without. They live as long as the descriptors of their links: when the process dies,
+ * so do they.
+ */
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fastpath.h"
+
+#define FLOWS_MAX 8192u
+
+/* R0: the route of the address at R7 + @offset; the map itself is replaced as a whole. */
+void fast_find_route(struct assembler *a, int offset, bool first, int outer_map)
+{
+	if (first) {
+		asm_store_imm(a, BPF_W, FP, AT_INDEX, 0);
+		asm_load_map(a, R1, outer_map);
+		asm_op_reg(a, BPF_MOV, R2, FP);
+		asm_op(a, BPF_ADD, R2, AT_INDEX);
+		asm_call(a, BPF_FUNC_map_lookup_elem);
+		asm_pass_if(a, BPF_JEQ, R0, 0);
+		asm_store(a, BPF_DW, FP, AT_INNER, R0);
+	}
+	asm_load(a, BPF_W, R2, R7, offset);
+	asm_store(a, BPF_W, FP, AT_KEY + 4, R2);
+	asm_store_imm(a, BPF_W, FP, AT_KEY, 32);
+	asm_load(a, BPF_DW, R1, FP, AT_INNER);
+	asm_op_reg(a, BPF_MOV, R2, FP);
+	asm_op(a, BPF_ADD, R2, AT_KEY);
+	asm_call(a, BPF_FUNC_map_lookup_elem);
+	asm_pass_if(a, BPF_JEQ, R0, 0);
+	asm_load(a, BPF_W, R2, R0, offsetof(struct encap_route, kind));
+}
+
+/* Row R8->slot: packets, and bytes less @outer; per CPU, so plain additions do. */
+void fast_count(struct assembler *a, int counter_map, int16_t row, int outer)
+{
+	uint32_t none, single;
+
+	asm_load(a, BPF_W, R2, R8, offsetof(struct encap_route, slot));
+	asm_store(a, BPF_W, FP, AT_INDEX, R2);
+	asm_load_map(a, R1, counter_map);
+	asm_op_reg(a, BPF_MOV, R2, FP);
+	asm_op(a, BPF_ADD, R2, AT_INDEX);
+	asm_call(a, BPF_FUNC_map_lookup_elem);
+	none = asm_jump(a, BPF_JEQ, R0, 0);
+	asm_load(a, BPF_W, R3, R6, SKB(gso_segs));
+	single = asm_jump(a, BPF_JNE, R3, 0);
+	asm_op(a, BPF_MOV, R3, 1);
+	asm_land(a, single);
+	asm_load(a, BPF_DW, R2, R0, row);
+	asm_op_reg(a, BPF_ADD, R2, R3);
+	asm_store(a, BPF_DW, R0, row, R2);
+	asm_load(a, BPF_W, R3, R6, SKB(len));
+	asm_op(a, BPF_SUB, R3, outer);
+	asm_load(a, BPF_DW, R2, R0, row + 8);
+	asm_op_reg(a, BPF_ADD, R2, R3);
+	asm_store(a, BPF_DW, R0, row + 8, R2);
+	asm_land(a, none);
+}
+
+static int prefix_map(uint32_t entries)
+{
+	return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, sizeof(struct encap_key),
+			  sizeof(struct encap_route), entries > 0 ? entries : 1, -1);
+}
+
+/* The device that holds the listening address, or 0. */
+static unsigned int underlay_of(const struct hp_endpoint *listen)
+{
+	struct ifaddrs *all, *i;
+	unsigned int index = 0;
+
+	if (listen->family != 4 || getifaddrs(&all) < 0)
+		return 0;
+	for (i = all; i && index == 0; i = i->ifa_next) {
+		const struct sockaddr_in *in4 = (const void *)i->ifa_addr;
+
+		if (in4 && in4->sin_family == AF_INET && memcmp(&in4->sin_addr, listen->addr, 4) == 0)
+			index = if_nametoindex(i->ifa_name);
+	}
+	freeifaddrs(all);
+	return index;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void fastpath_close(struct fastpath *f)
+{
+	close_fd(&f->encap);
+	close_fd(&f->decap);
+	close_fd(&f->routes);
+	close_fd(&f->counters);
+}
+
+static int attach(struct assembler *a, unsigned int device, uint32_t type)
+{
+	int program, link;
+
+	asm_finish(a);
+	program = bpf_program_load(a);
+	if (program < 0)
+		return program;
+	/* The link holds the program */
+	link = bpf_program_attach(program, device, type);
+	close(program);
+	return link;
+}
+
+static int make_maps(struct fastpath *f, struct fast_maps *maps, const struct hp_config *config)
+{
+	int inner = prefix_map(1), rc = inner;
+
+	maps->device = if_nametoindex(config->device);
+	maps->underlay = underlay_of(&config->listen[0]);
+	if (maps->underlay == 0)
+		rc = -EADDRNOTAVAIL;
+	if (rc >= 0)
+		f->routes = rc = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 1, inner);
+	if (rc >= 0)
+		f->counters = rc = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, 4,
+						  sizeof(struct hp_peer_counters), PEER_SLOTS_MAX,
+						  -1);
+	if (rc >= 0)
+		maps->flows = rc = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, 12, 8, FLOWS_MAX, -1);
+	maps->routes = f->routes;
+	maps->counters = f->counters;
+	close_fd(&inner);
+	return rc;
+}
+
+/** Attaches what @features asks for and takes away the bits of what failed, with their errno. */
+void fastpath_open(struct fastpath *f, const struct hp_config *config, uint32_t *features,
+		   int32_t *errors)
+{
+	struct fast_maps maps = { .flows = -1 };
+	struct assembler sender = { .length = 0 }, receiver = { .length = 0 };
+	int rc;
+
+	*f = (struct fastpath){ .encap = -1, .decap = -1, .routes = -1, .counters = -1 };
+	if ((*features & (HP_F_ENCAP | HP_F_DECAP)) == 0)
+		return;
+	rc = make_maps(f, &maps, config);
+	if (rc >= 0 && (*features & HP_F_ENCAP)) {
+		encap_assemble(&sender, config, &maps, (*features & HP_F_SOURCE_CHECK) != 0);
+		f->encap = rc = attach(&sender, maps.device, ATTACH_TCX_EGRESS);
+	}
+	if (f->encap < 0) {
+		errors[10] = rc < 0 ? -rc : 0;
+		*features &= ~(uint32_t)HP_F_ENCAP;
+	}
+	if (maps.flows >= 0 && (*features & HP_F_DECAP)) {
+		decap_assemble(&receiver, config, &maps);
+		f->decap = rc = attach(&receiver, maps.underlay, ATTACH_TCX_INGRESS);
+	}
+	if (f->decap < 0) {
+		errors[13] = rc < 0 ? -rc : 0;
+		*features &= ~(uint32_t)HP_F_DECAP;
+	}
+	close_fd(&maps.flows);
+	if (f->encap < 0 && f->decap < 0)
+		fastpath_close(f);
+}
+_Static_assert(HP_F_ENCAP == 1 << 10 && HP_F_DECAP == 1 << 13, "indices of errors");
+
+static uint32_t kind_of(const struct hp_peer *peer)
+{
+	if (peer->endpoint.family != 4 || peer->slot >= PEER_SLOTS_MAX)
+		return 0;
+	return (peer->capabilities & HP_CAP_OFFLOAD ? ROUTE_SEND : 0) |
+	       (peer->capabilities & HP_CAP_ENCAP ? ROUTE_RECEIVE : 0);
+}
+
+/** A new prefix map, published in one update; IPv6 and plain peers are left to tx.c. */
+int fastpath_set_peers(struct fastpath *f, const struct hp_peer *peers,
+		       const struct hp_prefix *prefixes, uint32_t prefix_count)
+{
+	uint32_t zero = 0, used = 0;
+	int fd = prefix_map(prefix_count), rc = fd;
+
+	for (uint32_t i = 0; rc >= 0 && i < prefix_count; i++) {
+		const struct hp_prefix *p = &prefixes[i];
+		struct encap_key key = { .length = p->length };
+		struct encap_route route = { .kind = ROUTE_OWN };
+
+		if (p->family != 4)
+			continue;
+		memcpy(key.addr, p->addr, 4);
+		if (p->peer != HP_OWN) {
+			const struct hp_peer *peer = &peers[p->peer];
+
+			/* A plain peer's row must still hide a shorter prefix */
+			route.kind = kind_of(peer);
+			route.slot = peer->slot;
+			route.port = htons(peer->endpoint.port);
+			memcpy(&route.addr, peer->endpoint.addr, 4);
+		}
+		rc = bpf_map_update(fd, &key, &route);
+		used++;
+	}
+	if (rc >= 0)
+		rc = bpf_map_update(f->routes, &zero, &fd);
+	close_fd(&fd);
+	return rc < 0 ? rc : (int)used;
+}
+
+/** What both programs carried for the peer of @slot, over all CPUs, added to @into. */
+int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into)
+{
+	int cpus = (int)sysconf(_SC_NPROCESSORS_CONF), rc;
+	struct hp_peer_counters *rows;
+	union bpf_attr attr;
+
+	if (f->counters < 0 || slot >= PEER_SLOTS_MAX || cpus < 1)
+		return 0;
+	rows = calloc((size_t)cpus, sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = (uint32_t)f->counters;
+	attr.key = (uintptr_t)&slot;
+	attr.value = (uintptr_t)rows;
+	rc = bpf_call(BPF_MAP_LOOKUP_ELEM, &attr);
+	for (int i = 0; rc >= 0 && i < cpus; i++) {
+		into->tx_packets += rows[i].tx_packets;
+		into->tx_bytes += rows[i].tx_bytes;
+		into->rx_packets += rows[i].rx_packets;
+		into->rx_bytes += rows[i].rx_bytes;
+	}
+	free(rows);
+	return rc;
+}
