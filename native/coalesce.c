@@ -203,7 +203,8 @@ void coalesce_push(struct coalescer *c, uint8_t *data, const struct packet *pack
 		slot = &c->flows[hash % FLOW_SLOTS];
 		if (*slot != PIECE_END) {
 			g = &c->groups[*slot];
-			if (mergeable && g->open &&
+			/* Another flow may share the slot, even one of the other family */
+			if (mergeable && g->open && g->family == packet->family &&
 			    same_flow(c->pieces[g->first].data, data, packet) &&
 			    continues(c, g, data, packet, &x) && may_merge(c, g, data, packet, partial)) {
 				group_grow(c, g, piece, &x);

@@ -151,6 +151,8 @@ void fastpath_open(struct fastpath *f, const struct hp_config *config, uint32_t 
 	*f = (struct fastpath){ .encap = -1, .decap = -1, .routes = -1, .counters = -1 };
 	if ((*features & (HP_F_ENCAP | HP_F_DECAP)) == 0)
 		return;
+	/* Asking opens a file each time */
+	f->cpus = (uint32_t)sysconf(_SC_NPROCESSORS_CONF);
 	rc = make_maps(f, &maps, config);
 	if (rc >= 0 && (*features & HP_F_ENCAP)) {
 		encap_assemble(&sender, config, &maps, (*features & HP_F_SOURCE_CHECK) != 0);
@@ -218,13 +220,13 @@ int fastpath_set_peers(struct fastpath *f, const struct hp_peer *peers,
 /** What both programs carried for the peer of @slot, over all CPUs, added to @into. */
 int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into)
 {
-	int cpus = (int)sysconf(_SC_NPROCESSORS_CONF), rc;
 	struct hp_peer_counters *rows;
 	union bpf_attr attr;
+	int rc;
 
-	if (f->counters < 0 || slot >= PEER_SLOTS_MAX || cpus < 1)
+	if (f->counters < 0 || slot >= PEER_SLOTS_MAX)
 		return 0;
-	rows = calloc((size_t)cpus, sizeof(*rows));
+	rows = calloc(f->cpus, sizeof(*rows));
 	if (!rows)
 		return -ENOMEM;
 	memset(&attr, 0, sizeof(attr));
@@ -232,7 +234,7 @@ int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_co
 	attr.key = (uintptr_t)&slot;
 	attr.value = (uintptr_t)rows;
 	rc = bpf_call(BPF_MAP_LOOKUP_ELEM, &attr);
-	for (int i = 0; rc >= 0 && i < cpus; i++) {
+	for (uint32_t i = 0; rc >= 0 && i < f->cpus; i++) {
 		into->tx_packets += rows[i].tx_packets;
 		into->tx_bytes += rows[i].tx_bytes;
 		into->rx_packets += rows[i].rx_packets;

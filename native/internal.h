@@ -274,9 +274,11 @@ struct table {
  * @decap: attachment of the receiver
  * @routes: map that holds the map of prefixes
  * @counters: struct hp_peer_counters by slot, per CPU
+ * @cpus: rows that the kernel keeps of each
  */
 struct fastpath {
 	int encap, decap, routes, counters;
+	uint32_t cpus;
 };
 
 void fastpath_open(struct fastpath *f, const struct hp_config *config, uint32_t *features,

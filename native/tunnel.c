@@ -239,7 +239,8 @@ int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer
 	if (old)
 		old->retired = generation;
 	reclaim(t);
-	if (t->fast.routes < 0)
+	/* Empty is what the programs start with, and each update waits for the kernel (RCU) */
+	if (t->fast.routes < 0 || (!old && prefix_count == 0))
 		return 0;
 	rc = fastpath_set_peers(&t->fast, peers, prefixes, prefix_count);
 	return rc < 0 ? rc : 0;

@@ -27,8 +27,6 @@ export async function watchStart(start: OfflineStart, signal: AbortSignal): Prom
     logger.warn("log unreachable, starting from the snapshot", { seq: view().seq });
     return start.onSnapshot();
   }
-  const waiting = view().trouble?.message ?? "the log does not answer";
-  logger.warn("log unreachable, and there is no snapshot: trying on", { reason: waiting });
   await sleep(clock, GIVE_UP_MS - OFFLINE_START_MS, signal);
   if (settled()) return;
   const reason = view().trouble?.message ?? "the log does not answer";
