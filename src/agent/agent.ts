@@ -140,7 +140,7 @@ class HostAgent implements Agent {
     this.heartbeat = createHeartbeat({
       board,
       clock,
-      entry: () => boardEntryOf(this.status()),
+      entry: () => boardEntryOf(this.parts()),
       mayShow: () => this.planner.ownsName(),
     });
     this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance);
