@@ -53,6 +53,12 @@ static int config_check(const struct hp_config *c)
 	for (uint32_t i = 0; i < c->listeners; i++) {
 		if (c->listen[i].family != 4 && c->listen[i].family != 6)
 			return -EINVAL;
+		if (c->adopted && c->udp_fds[i] < 0)
+			return -EBADF;
+	}
+	for (uint32_t i = 0; c->adopted && i < c->queues; i++) {
+		if (c->tun_fds[i] < 0)
+			return -EBADF;
 	}
 	return 0;
 }
@@ -230,6 +236,15 @@ static int base_grow(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t 
 	return 0;
 }
 
+/* Programs with old routes would be worse than none: the workers have the new table already. */
+static void decelerate(struct hp_tunnel *t, int error)
+{
+	fastpath_close(&t->fast);
+	atomic_store(&t->errors[10], error);
+	atomic_store(&t->errors[13], error);
+	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP));
+}
+
 int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer_count,
 		 const struct hp_prefix *prefixes, uint32_t prefix_count)
 {
@@ -259,7 +274,9 @@ int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer
 	if (t->fast.routes < 0)
 		return 0;
 	rc = fastpath_set_peers(&t->fast, peers, prefixes, prefix_count);
-	return rc < 0 ? rc : 0;
+	if (rc < 0)
+		decelerate(t, -rc);
+	return 0;
 }
 
 int hp_counters(struct hp_tunnel *t, uint64_t *into, uint32_t capacity)

@@ -82,14 +82,21 @@ export class Tunnel {
       const step = new DataView(status.buffer).getUint32(STATUS.step, true);
       throw tunnelError(step, -done, options);
     }
-    const handle = out[0] ?? 0n;
-    const tunnel = new Tunnel(device, handle);
-    const { peers = [], own = [] } = options;
-    tunnel.setPeers(peers, own);
-    withNetns(options.netns ?? null, () => call.hp_accelerate(handle));
-    // Again, for the programs that are in the kernel only now.
-    tunnel.setPeers(peers, own);
+    const tunnel = new Tunnel(device, out[0] ?? 0n);
+    try {
+      tunnel.#start(options);
+    } catch (error) {
+      tunnel.close();
+      throw error;
+    }
     return tunnel;
+  }
+
+  #start({ peers = [], own = [], netns = null }: TunnelOptions): void {
+    this.setPeers(peers, own);
+    withNetns(netns, () => native().call.hp_accelerate(this.#open()));
+    // Again, for the programs that are in the kernel only now.
+    this.setPeers(peers, own);
   }
 
   /**
