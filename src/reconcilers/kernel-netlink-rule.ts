@@ -5,7 +5,7 @@
 import { NativeError } from "../ffi/libc.ts";
 import { NETLINK_NETFILTER } from "../ffi/netlink/constants.ts";
 import { NetlinkError } from "../ffi/netlink/error.ts";
-import { generationOf, getGeneration } from "../ffi/netlink/nftables.ts";
+import { generationOf, getGeneration, getTables, tableOf } from "../ffi/netlink/nftables.ts";
 import { NetlinkSocket } from "../ffi/netlink/socket.ts";
 import { withNetns } from "../ffi/netns.ts";
 import { DONE, refusal } from "./kernel-netlink-outcome.ts";
@@ -70,9 +70,21 @@ export class RuleReader {
     if (generation !== null && known?.generation === generation && known.keys === keys.join()) {
       return known.tables;
     }
-    const tables = await readTables(this.#netns, keys);
+    const present = this.#present();
+    const there = present === null ? keys : keys.filter((key) => present.has(key));
+    const tables = await readTables(this.#netns, there);
     this.#known = generation === null ? null : { generation, keys: keys.join(), tables };
     return tables;
+  }
+
+  /** Which tables there are, so that nft is not started to find none; null when unknown. */
+  #present(): ReadonlySet<string> | null {
+    try {
+      return this.#socket === null ? null : new Set(this.#socket.dump(getTables, tableOf));
+    } catch (error) {
+      if (error instanceof NetlinkError) return null;
+      throw error;
+    }
   }
 
   #generation(): string | null {

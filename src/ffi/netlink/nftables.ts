@@ -13,11 +13,34 @@ const nfgenmsg = struct({ family: u8, version: u8, res_id: u16be });
 
 /** Asks for the generation of the rule set; the answer is NFT_MSG_NEWGEN. */
 const NFT_MSG_GETGEN = 16;
+const NFT_MSG_GETTABLE = 1;
 const NFNL_SUBSYS_NFTABLES = 10;
+/** linux/netfilter.h */
+const NFPROTO: ReadonlyMap<number, string> = new Map([
+  [1, "inet"],
+  [2, "ip"],
+  [10, "ip6"],
+]);
 
 const generation = message(nfgenmsg, attrs({ NFTA_GEN_ID: [1, raw] }));
 
 export const nftables = message(nfgenmsg, attrs({ NFTA_TABLE: [1, text] }));
+
+/** Asks for all tables: a dump. */
+export const getTables: Request = {
+  type: (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE,
+  flags: 0,
+  payload: nftables.encode({}, {}),
+};
+
+/** `inet heddle_default` of a table in the answer; null for families that nobody here asks about. */
+export function tableOf(frame: Frame): string | null {
+  const { header, attrs } = nftables.read(frame);
+  const family = NFPROTO.get(header.family);
+  return family === undefined || attrs.NFTA_TABLE === undefined
+    ? null
+    : `${family} ${attrs.NFTA_TABLE}`;
+}
 
 /** Every committed transaction, whoever made it, raises the generation of the namespace. */
 export const getGeneration: Request = {
