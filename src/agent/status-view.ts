@@ -47,8 +47,8 @@ export function statusOf(parts: Parts): AgentStatus {
 }
 
 /**
- * For the status board: N hosts with N peers each would otherwise write N² lines every other second,
- * and each would make N objects to throw away.
+ * For the status board: N hosts with N peers each would otherwise write N² lines every other
+ * second, and each would make N objects to throw away.
  */
 export function boardEntryOf(parts: Parts): BoardEntry {
   const peers = { applied: 0, pending: 0, failed: 0 };

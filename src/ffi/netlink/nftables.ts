@@ -33,7 +33,9 @@ export const getTables: Request = {
   payload: nftables.encode({}, {}),
 };
 
-/** `inet heddle_default` of a table in the answer; null for families that nobody here asks about. */
+/**
+ * `inet heddle_default` of a table in the answer; null for families that nobody here asks about.
+ */
 export function tableOf(frame: Frame): string | null {
   const { header, attrs } = nftables.read(frame);
   const family = NFPROTO.get(header.family);
