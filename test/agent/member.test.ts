@@ -28,7 +28,7 @@ const six = { EnableIPv4: false, EnableIPv6: true, IPv6Network: "fd00:5::/48" };
 function announced(document: object, part: Partial<Identity> = {}, under = underlay) {
   const parsed = parseNetworkConfig(document);
   if (!parsed.ok) throw new Error(parsed.reason);
-  return memberOf(parsed.config, under, { ...self, ...part });
+  return memberOf(parsed.config, under, { ...self, ...part }, ["offload"]);
 }
 
 describe("a node announces", () => {
