@@ -79,9 +79,16 @@ function planEnds(draft: Draft, host: Host, backend: UdpBackend): readonly TunPe
   return [...ends.values()];
 }
 
-function outerIp({ self }: Host, { publicIp }: Peer): Ip | null {
-  if (publicIp.ipv4 !== null && self.underlay.local !== null) return publicIp.ipv4;
-  return self.underlay.localv6 === null ? null : publicIp.ipv6;
+/**
+ * By what both hosts announced, so that each expects the other's packets from where they come. A
+ * foreign peer is written to as it wants, if this host can.
+ */
+function outerIp({ self }: Host, { publicIp, backend }: Peer): Ip | null {
+  const { local, localv6 } = self.underlay;
+  const foreign = backend === null;
+  const four = local !== null && (foreign || self.publicIp !== null);
+  const six = localv6 !== null && (foreign || self.publicIpv6 !== null);
+  return (four ? publicIp.ipv4 : null) ?? (six ? publicIp.ipv6 : null);
 }
 
 /** Uncut packets come back to whoever sends them; so only once the log says that we take them. */

@@ -106,7 +106,10 @@ export function publicIpOf({ publicIp, subnets }: Peer): Ip | null {
   return six ? (ipv6 ?? ipv4) : (ipv4 ?? ipv6);
 }
 
-/** A route of ours, without a gateway if `via` is null; the metric is what the kernel itself gives a route without one. */
+/**
+ * A route of ours, without a gateway if `via` is null; the metric is what the kernel itself gives a
+ * route without one.
+ */
 export function routeTo(dst: Cidr, via: Ip | null, dev: string, onlink: boolean): Route {
   const metric = familyOf(dst) === "ipv6" ? 1024 : 0;
   return { dst, via, dev, onlink, metric, protocol: PROTOCOL, extra: null };

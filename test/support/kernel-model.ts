@@ -16,6 +16,7 @@ import {
   PROTOCOL,
   type Route,
 } from "../../src/reconcilers/kernel-state.ts";
+import { mustRecreate } from "../../src/reconcilers/link.ts";
 import type { NounTypes, Op, OpOutcome } from "../../src/reconcilers/op.ts";
 import {
   connectedRoutes,
@@ -319,15 +320,7 @@ export class KernelModel implements Kernel {
     if (want.kind !== "tun" && !this.state.links.has(want.underlay)) {
       return refused(ENODEV, `ENODEV: no underlay device ${want.underlay}`);
     }
-    const bothTun = have?.kind === "tun" && want.kind === "tun";
-    const sameTunnel =
-      have !== undefined &&
-      have.kind === want.kind &&
-      have.vni === want.vni &&
-      have.port === want.port &&
-      have.gbp === want.gbp &&
-      familyOf(have.local) === familyOf(want.local);
-    const inPlace = have !== undefined && (bothTun || sameTunnel);
+    const inPlace = have !== undefined && !mustRecreate(want, have);
     if (have !== undefined && !inPlace) this.#dropLink(want.name);
     if (!inPlace) this.#makeLink(want);
     else {
