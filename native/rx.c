@@ -17,8 +17,11 @@
 #define UDP_GRO 104
 #endif
 #define MERGE_PAUSE_NS 1000000000u
-/** Messages per call while trains arrive: each is large, and must still be cached when written. */
+/** Messages per call while large ones arrive: each must still be cached when it is written. */
+#ifndef RX_TRAINS_MAX
 #define RX_TRAINS_MAX 4u
+#endif
+#define RX_LARGE 9000u
 #define BUFFERS_SIZE ((size_t)RX_MESSAGES_MAX * RX_STRIDE)
 
 int rx_setup(struct worker *w)
@@ -230,10 +233,10 @@ static int take_message(struct worker *w, uint32_t index)
 		COUNT(w, rx_drop_truncated, 1);
 		return 0;
 	}
-	if (size < length) {
+	if (size < length)
 		COUNT(w, rx_aggregates, 1);
+	if (length > RX_LARGE)
 		rx->aggregates = true;
-	}
 	do {
 		size_t rest = length - at;
 

@@ -39,20 +39,21 @@ export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): Snapsh
   const { files, clock, logger } = deps;
   const waker = createWaker(clock);
   let writtenSeq = -1;
-  let tookMs = 0;
 
   /** One write at a time: two of them would rename each other's temporary file. */
-  let busy: Promise<void> = Promise.resolve();
+  let busy: Promise<unknown> = Promise.resolve();
 
-  function flush(tail: Tail): Promise<void> {
-    busy = busy.then(() => write(tail));
-    return busy;
+  function flush(tail: Tail): Promise<number> {
+    const written = busy.then(() => write(tail));
+    busy = written;
+    return written;
   }
 
-  async function write(tail: Tail): Promise<void> {
+  /** Milliseconds that the write took; 0 when there was nothing to write. */
+  async function write(tail: Tail): Promise<number> {
     const { caughtUp, damage, seq } = tail.view();
     // Half a log is no state to start from, and a damaged one no reason to forget the good one.
-    if (!caughtUp || damage !== null || seq === writtenSeq || seq === 0) return;
+    if (!caughtUp || damage !== null || seq === writtenSeq || seq === 0) return 0;
     const startMs = clock.nowMs();
     try {
       const snapshot = { position: tail.position(), state: tail.state(), writer };
@@ -61,19 +62,21 @@ export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): Snapsh
     } catch (error) {
       logger.warn("snapshot not written", { reason: String(error) });
     }
-    tookMs = clock.nowMs() - startMs;
+    return Math.max(1, clock.nowMs() - startMs);
   }
 
   return {
     wake: waker.wake,
-    flush,
+    flush: async (tail) => {
+      await flush(tail);
+    },
     run: async (tail, signal) => {
       while (!signal.aborted) {
         await waker.wait(null, signal);
         if (signal.aborted) return;
-        await flush(tail);
-        const pauseMs = Math.max(PAUSE_MS, tookMs * PAUSE_FACTOR);
-        await sleep(clock, pauseMs, signal);
+        const tookMs = await flush(tail);
+        // The first one, of a log just read to its end, must not wait behind one that was not due.
+        if (tookMs > 0) await sleep(clock, Math.max(PAUSE_MS, tookMs * PAUSE_FACTOR), signal);
       }
     },
   };

@@ -65,6 +65,8 @@ async function begin(fabric: TestFabric): Promise<string> {
   const older = await copyOfLog(fabric);
   fabric.start("h3");
   await fabric.ready(HOSTS, 2, LIMIT_MS);
+  // Without its snapshot a host that starts anew could not know that a log was ever there.
+  await until("the snapshot of h3", 5000, () => fabric.snapshotSeq("h3") >= 7);
   return older;
 }
 
