@@ -29,7 +29,7 @@ import {
 } from "./demo-stage.ts";
 
 const HOSTS = 3;
-const BACKENDS = ["vxlan", "host-gw", "udp"];
+const BACKENDS = ["vxlan", "host-gw"];
 const prefix = `hd${process.pid}`;
 const dir = devDir(prefix);
 const program = join(import.meta.dir, "..", "bin", "heddle");
