@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // Makes a fresh machine ready: npm packages from the lock file, then the system's own tools from
-// its package manager, then the C of the packet path. Plain JavaScript for Node.js 20, because nothing else is there yet. It
-// installs only what is lacking, so the second time it looks, finds everything and says one line.
-// It needs neither git nor a terminal, and downloads nothing but packages.
+// its package manager, then the C of the packet path. Plain JavaScript for Node.js 20, because
+// nothing else is there yet. It installs only what is lacking, so the second time it looks, finds
+// everything and says one line. It needs neither git nor a terminal, and downloads nothing but
+// packages.
 
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
@@ -160,7 +161,7 @@ function ensureTools() {
   return true;
 }
 
-/** The packet path of the udp backend; make looks at its files and is quick when nothing changed. */
+/** The packet path of the udp backend; make is quick when nothing changed. */
 function ensurePacketPath() {
   const commandLine = ["make", "-C", "native"];
   // With -q make says by its exit code whether there is anything to do.

@@ -3,11 +3,13 @@
 
 import { beforeEach, describe, expect, test } from "bun:test";
 import type { TunnelOptions } from "../../src/ffi/tunnel.ts";
+import { TUNNEL_CAPABILITIES } from "../../src/ffi/tunnel-encode.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import { diff } from "../../src/reconcilers/diff.ts";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import { emptyKernelState } from "../../src/reconcilers/kernel-state.ts";
 import { type TunnelHandle, TunnelKernel } from "../../src/reconcilers/kernel-tunnel.ts";
+import { capabilitiesOf } from "../../src/reconcilers/kernel-tunnel-report.ts";
 import { phasesOf } from "../../src/reconcilers/phase.ts";
 import type { Plan } from "../../src/reconcilers/plan.ts";
 import { type History, history } from "../support/history.ts";
@@ -57,6 +59,8 @@ class FakeTunnel implements TunnelHandle {
   }
 }
 
+const udp = { backend: "udp", publicIpv6: null, vtepMac: null, vtepMacV6: null } as const;
+
 describe("a kernel with a tunnel", () => {
   let model: KernelModel;
   let tunnels: FakeTunnel[];
@@ -72,7 +76,6 @@ describe("a kernel with a tunnel", () => {
     loads = 0;
     refuse = null;
     kernel = fresh();
-    const udp = { backend: "udp", publicIpv6: null, vtepMac: null, vtepMacV6: null } as const;
     log = history("t").config({ Network: "10.5.0.0/16", Backend: { Type: "udp" } });
     log.join("h1", udp).claim("h1", ["10.5.1.0/24"]).join("h2", udp).claim("h2", ["10.5.2.0/24"]);
   });
@@ -127,8 +130,8 @@ describe("a kernel with a tunnel", () => {
     return diff(wanted.kernel, have, { fabric: "t", prune: true });
   }
 
-  test("one round makes a host, with all peers in one table, and then nothing is left to do", async () => {
-    log.join("h3", { backend: "udp", publicIpv6: null, vtepMac: null, vtepMacV6: null });
+  test("one round makes a host, with all peers in one table", async () => {
+    log.join("h3", udp);
     log.claim("h3", ["10.5.3.0/24"]);
     expect(await round()).toEqual([]);
     expect(await rest()).toEqual([]);
@@ -153,7 +156,7 @@ describe("a kernel with a tunnel", () => {
     expect([kernel.status(), kernel.capabilities()]).toEqual([null, null]);
   });
 
-  test("a tunnel whose device is gone is missing, and the next one has its peers at once", async () => {
+  test("a tunnel without its device is missing, and the next has its peers at once", async () => {
     await round();
     model.remove("link", "heddle0");
     for (const tunnel of tunnels) tunnel.gone = 19;
@@ -227,6 +230,13 @@ describe("a kernel with a tunnel", () => {
     model.put("link", hostLink("heddle0", { kind: "bridge" }));
     expect((await round())[0]).toContain("exists and is not ours (kind bridge)");
     expect([loads, tunnels.length]).toEqual([0, 0]);
+  });
+
+  test("a packet path with everything announces every capability there is", () => {
+    const all = ["vnet-header", "kernel-encap", "persist"].map((name) => {
+      return { name, on: true, wanted: true, errno: null };
+    });
+    expect(capabilitiesOf(all)).toEqual(TUNNEL_CAPABILITIES);
   });
 
   test("says which features are off and why, and announces what the others may use", async () => {
