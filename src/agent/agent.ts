@@ -143,7 +143,7 @@ class HostAgent implements Agent {
     this.heartbeat = createHeartbeat({
       board,
       clock,
-      entry: () => boardEntryOf(this.status()),
+      entry: () => boardEntryOf(statusOf(this.parts())),
       mayShow: () => this.planner.ownsName(),
     });
     this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance);
@@ -169,7 +169,8 @@ class HostAgent implements Agent {
   }
 
   status(): AgentStatus {
-    return statusOf(this.parts());
+    const tunnel = this.deps.tunnel?.status() ?? null;
+    return { ...statusOf(this.parts()), ...(tunnel === null ? {} : { tunnel }) };
   }
 
   state(): Readonly<FabricState> {
@@ -300,7 +301,6 @@ class HostAgent implements Agent {
       stopping: this.stopping,
       wasReady: this.wasReady,
       healed: this.reporter.healed(),
-      tunnel: this.deps.tunnel?.status() ?? null,
     };
   }
 

@@ -3,7 +3,6 @@
 import type { FabricState } from "../events/state.ts";
 import type { Round } from "../reconcilers/loop.ts";
 import type { PeerPlan, Plan } from "../reconcilers/plan.ts";
-import type { TunnelStatus } from "../reconcilers/tunnel-status.ts";
 import type { AgentPhase, AgentStatus, BoardEntry, PeerStatus } from "./status.ts";
 import type { TailView } from "./tail.ts";
 
@@ -23,8 +22,6 @@ export interface Parts {
   readonly stopping: boolean;
   readonly wasReady: boolean;
   readonly healed: number;
-  /** Null for other backends, and while the tunnel is closed. */
-  readonly tunnel: TunnelStatus | null;
 }
 
 export function phaseOf(parts: Parts): AgentPhase {
@@ -69,7 +66,6 @@ export function statusOf(parts: Parts): AgentStatus {
     log: { server: tail.server, connected: tail.connected, frozen: tail.damage },
     quarantined: state.quarantine.count,
     version: parts.version,
-    ...(parts.tunnel === null ? {} : { tunnel: parts.tunnel }),
   };
 }
 
@@ -96,6 +92,5 @@ function pendingDrift(round: Round | null): number {
 export function boardEntryOf(status: AgentStatus): BoardEntry {
   const peers = { applied: 0, pending: 0, failed: 0 };
   for (const { state } of status.peers) peers[state]++;
-  const { tunnel: _, ...rest } = status;
-  return { ...rest, peers };
+  return { ...status, peers };
 }

@@ -28,7 +28,6 @@ const round: NonNullable<Parts["round"]> = {
 };
 
 const parts = (part: Partial<Parts> = {}): Parts => ({
-  tunnel: null,
   node: "h1",
   instance: "boot",
   version: "1",
