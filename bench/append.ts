@@ -13,7 +13,7 @@ import { TestFabric, until } from "../test/support/fabric.ts";
 import { machine, quantile, table, write } from "./support.ts";
 
 const EVENTS = 300;
-const GAP_MS = 40;
+const GAP_MS = 60;
 
 if (process.argv[2] === "inside") await append(process.argv[3] ?? "");
 else await measure();
@@ -70,10 +70,10 @@ async function measure(): Promise<void> {
       for await (const chunk of monitor.stdout) texts[i] += decoder.decode(chunk);
     });
     const program = [process.execPath, import.meta.path, "inside", fabric.dev.nats];
-    const appended = fabric
-      .exec(fabric.dev.switch, program)
-      .out.split("\n")
-      .map((l) => l.split(" "));
+    // Beside the readers, not before them: a monitor whose pipe is full tells the time too late.
+    const appender = fabric.spawn(fabric.dev.switch, program);
+    const lines = (await new Response(appender.stdout).text()).trimEnd().split("\n");
+    const appended = lines.map((line) => line.split(" "));
     await until("the last route is everywhere", 5000, () =>
       texts.every((text) => text.includes(appended.at(-1)?.[0] ?? "?")),
     );
@@ -111,10 +111,13 @@ function report(appended: readonly (readonly string[])[], texts: readonly string
   );
 }
 
-/** When the monitor saw the route: "[2026-01-31T12:00:00.123456] 10.77.1.0/28 via …". */
+/**
+ * When the monitor saw the route: "[2026-01-31T12:00:00.123456] 10.77.1.0/28 via …". Never, when the
+ * peer was removed again before that host got to it: counted as the worst there is.
+ */
 function routeTimeMs(text: string, subnet: string): number {
   const line = text.split("\n").find((candidate) => candidate.includes(`] ${subnet} `));
   const stamp = /^\[(.+?)\.(\d{6})\]/.exec(line ?? "");
-  if (stamp === null) throw new Error(`no route for ${subnet} in the monitor's output`);
+  if (stamp === null) return Number.POSITIVE_INFINITY;
   return Date.parse(`${stamp[1]}Z`) + Number(stamp[2]) / 1000;
 }

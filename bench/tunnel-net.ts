@@ -76,10 +76,8 @@ function makeHost(number: 1 | 2): Host {
   for (const path of PATHS) {
     // One path must not choose another's address or segment size.
     const mtu = path === "plain" ? 1500 : path === "vxlan" ? 1450 : 1472;
-    const from = podAddress(path, number);
-    pod.ip(
-      `route add 10.${NET[path]}.${other}.0/24 via 10.${NET[path]}.${number}.1 src ${from} mtu ${mtu}`,
-    );
+    const gateway = `10.${NET[path]}.${number}.1 src ${podAddress(path, number)}`;
+    pod.ip(`route add 10.${NET[path]}.${other}.0/24 via ${gateway} mtu ${mtu}`);
   }
   host.exec(["sysctl", "-qw", "net.ipv4.ip_forward=1"]);
   return { number, host, pod };

@@ -1,7 +1,7 @@
 /*
- * See bpf.h. Theory of operation: programs are short and fixed, so they are written out instruction by
- * instruction with the numbers of this tunnel in them; no compiler for the kernel's machine is needed
- * where the product runs. The kernel's verifier checks them at load.
+ * See bpf.h. Theory of operation: programs are short and fixed, so they are written out
+ * instruction by instruction with the numbers of this tunnel in them; no compiler for the
+ * kernel's machine is needed where the product runs. The kernel's verifier checks them at load.
  */
 #include "bpf.h"
 

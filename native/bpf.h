@@ -1,7 +1,7 @@
 /*
  * A small assembler for programs in the kernel, and the bpf(2) calls they need. One function per
- * instruction form; conditional exits collect in the assembler and land on the last two instructions,
- * which leave the packet to the userspace path.
+ * instruction form; conditional exits collect in the assembler and land on the last two
+ * instructions, which leave the packet to the userspace path.
  */
 #ifndef HEDDLE_BPF_H
 #define HEDDLE_BPF_H

@@ -1,11 +1,12 @@
 /*
- * Packets of one batch into superpackets, so that the kernel's stack is walked once for many. Theory
- * of operation: each flow has at most one open group, its latest; a packet joins it or closes it and
- * starts another, and groups are written in the order of their making, so packets of a flow never
- * overtake one another. A packet joins only if splitting the group gives back exactly the packets
- * that came (segment.c, and the kernel's own tcp_gso_segment): same addresses, ToS with ECN, TTL,
- * DF, ports, ACK, window, options, contiguous sequence, equal length but for the last. What is merged
- * leaves with a partial checksum that nobody verifies again, so it is verified here before.
+ * Packets of one batch into superpackets, so that the kernel's stack is walked once for many.
+ * Theory of operation: each flow has at most one open group, its latest; a packet joins it or
+ * closes it and starts another, and groups are written in the order of their making, so packets
+ * of a flow never overtake one another. A packet joins only if splitting the group gives back
+ * exactly the packets that came (segment.c, and the kernel's own tcp_gso_segment): same
+ * addresses, ToS with ECN, TTL, DF, ports, ACK, window, options, contiguous sequence, equal
+ * length but for the last. What is merged leaves with a partial checksum that nobody verifies
+ * again, so it is verified here before.
  */
 #include "internal.h"
 
@@ -206,7 +207,8 @@ void coalesce_push(struct coalescer *c, uint8_t *data, const struct packet *pack
 			/* Another flow may share the slot, even one of the other family */
 			if (mergeable && g->open && g->family == packet->family &&
 			    same_flow(c->pieces[g->first].data, data, packet) &&
-			    continues(c, g, data, packet, &x) && may_merge(c, g, data, packet, partial)) {
+			    continues(c, g, data, packet, &x) &&
+			    may_merge(c, g, data, packet, partial)) {
 				group_grow(c, g, piece, &x);
 				return;
 			}

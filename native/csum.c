@@ -1,8 +1,8 @@
 /*
- * The Internet checksum. Theory of operation: the one's complement sum does not depend on the byte
- * order (RFC 1071 §2 B), so everything is summed as it lies in memory, in 32-bit words into a 64-bit
- * accumulator, which the compiler turns into vector code. An odd block is padded with a zero byte;
- * only the last block of a sum may be odd.
+ * The Internet checksum. Theory of operation: the one's complement sum does not depend on the
+ * byte order (RFC 1071 §2 B), so everything is summed as it lies in memory, in 32-bit words into
+ * a 64-bit accumulator, which the compiler turns into vector code. An odd block is padded with a
+ * zero byte; only the last block of a sum may be odd.
  */
 #include "internal.h"
 
@@ -63,7 +63,7 @@ uint64_t csum_pseudo(const uint8_t *ip, uint8_t family, uint8_t protocol, size_t
 	return csum_add(packet_source(ip, family), addresses, csum_add(tail, sizeof(tail), 0));
 }
 
-/** True when the checksum that the packet carries is right; UDP's "none" does not count as right. */
+/** True when the packet's checksum is right; UDP's "none" does not count as right. */
 bool csum_l4_good(const uint8_t *ip, uint8_t family, uint8_t protocol, size_t header, size_t total)
 {
 	uint64_t sum = csum_pseudo(ip, family, protocol, total - header);

@@ -1,12 +1,13 @@
 /*
  * The receiving half in the kernel. Theory of operation: a program at the ingress of the underlay
- * device takes datagrams for the listener whose inner source belongs to the peer they come from and
- * whose inner destination is ours, cuts the outer headers off and puts the packet on the TUN device as
- * if it had been written there. It saves the wake-up of a thread, which is most of a small packet's
- * way. Bulk goes on to the socket and rx.c, which make superpackets of it: uncut superpackets cannot
- * be taken here, because bpf_skb_adjust_room leaves skb->encapsulation set and the next device would
- * cut them. Order within a flow holds because a flow that had bulk stays with the socket until it had
- * none for 50 ms. Everything doubtful is left to rx.c, which counts and drops.
+ * device takes datagrams for the listener whose inner source belongs to the peer they come from
+ * and whose inner destination is ours, cuts the outer headers off and puts the packet on the TUN
+ * device as if it had been written there. It saves the wake-up of a thread, which is most of a
+ * small packet's way. Bulk goes on to the socket and rx.c, which make superpackets of it: uncut
+ * superpackets cannot be taken here, because bpf_skb_adjust_room leaves skb->encapsulation set
+ * and the next device would cut them. Order within a flow holds because a flow that had bulk
+ * stays with the socket until it had none for 50 ms. Everything doubtful is left to rx.c, which
+ * counts and drops.
  */
 #include <linux/if_ether.h>
 

@@ -1,14 +1,15 @@
 /*
- * The sending half in the kernel. Theory of operation: a small program at the egress of the TUN device
- * (TCX, Linux 6.6) does what tx.c does for the plain case: source and destination by longest prefix
- * match, TTL, outer IPv4 and UDP header, and sends the packet out of the underlay device, uncut and
- * with its checksum still partial, as the kernel's own VXLAN does. What is not the plain case (no
- * peer, TTL used up, IPv6, options, fragments, too big, a peer that did not announce it) goes on to
- * the device's queue and tx.c, which also answers with ICMP. On a real network the card or the kernel
- * cuts the superpacket and the far end sees flannel's format. Where nothing cuts (hosts on one
- * machine) the receiver gets it whole; the segment size is then in the IPv4 identification, which
- * means nothing in a packet with DF (RFC 6864). Only peers that announce "offload" are sent to this
- * way, because only they complete such packets. Needs CAP_BPF; off, with the reason, where refused.
+ * The sending half in the kernel. Theory of operation: a small program at the egress of the TUN
+ * device (TCX, Linux 6.6) does what tx.c does for the plain case: source and destination by
+ * longest prefix match, TTL, outer IPv4 and UDP header, and sends the packet out of the underlay
+ * device, uncut and with its checksum still partial, as the kernel's own VXLAN does. What is not
+ * the plain case (no peer, TTL used up, IPv6, options, fragments, too big, a peer that did not
+ * announce it) goes on to the device's queue and tx.c, which also answers with ICMP. On a real
+ * network the card or the kernel cuts the superpacket and the far end sees flannel's format.
+ * Where nothing cuts (hosts on one machine) the receiver gets it whole; the segment size is then
+ * in the IPv4 identification, which means nothing in a packet with DF (RFC 6864). Only peers that
+ * announce "offload" are sent to this way, because only they complete such packets. Needs
+ * CAP_BPF; off, with the reason, where refused.
  */
 #include <linux/if_ether.h>
 

@@ -1,9 +1,9 @@
 /*
- * Owner of the two programs in the kernel. Theory of operation: encap.c is attached to the egress of
- * the TUN device, decap.c to the ingress of the underlay device (TCX, Linux 6.6). Both look routes up
- * in a prefix map that is replaced in one update. They need CAP_BPF; where the kernel refuses, the
- * tunnel works without. They live as long as the descriptors of their links: when the process dies,
- * so do they.
+ * Owner of the two programs in the kernel. Theory of operation: encap.c is attached to the egress
+ * of the TUN device, decap.c to the ingress of the underlay device (TCX, Linux 6.6). Both look
+ * routes up in a prefix map that is replaced in one update. They need CAP_BPF; where the kernel
+ * refuses, the tunnel works without. They live as long as the descriptors of their links: when
+ * the process dies, so do they.
  */
 #include <errno.h>
 #include <ifaddrs.h>
@@ -82,7 +82,8 @@ static unsigned int underlay_of(const struct hp_endpoint *listen)
 	for (i = all; i && index == 0; i = i->ifa_next) {
 		const struct sockaddr_in *in4 = (const void *)i->ifa_addr;
 
-		if (in4 && in4->sin_family == AF_INET && memcmp(&in4->sin_addr, listen->addr, 4) == 0)
+		if (in4 && in4->sin_family == AF_INET &&
+		    memcmp(&in4->sin_addr, listen->addr, 4) == 0)
 			index = if_nametoindex(i->ifa_name);
 	}
 	freeifaddrs(all);

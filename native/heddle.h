@@ -1,12 +1,12 @@
 /*
  * The C ABI of the packet path: what src/ffi/tunnel-native.ts binds, and nothing else.
  *
- * Theory of operation. A tunnel joins a TUN device and one UDP socket per listening address. An IP
- * packet that the kernel routes into the device leaves as the payload of a UDP datagram to the peer
- * that owns its destination; a datagram from a peer is written to the device if the inner source
- * belongs to that peer and the inner destination is ours. Threads are made by hp_open and ended by
- * hp_close. Every call is made from one control thread, never blocks on the network, and returns
- * >= 0 or -errno. The caller fills structures; sizes are checked by hp_layout() at load.
+ * Theory of operation. A tunnel joins a TUN device and one UDP socket per listening address. An
+ * IP packet that the kernel routes into the device leaves as the payload of a UDP datagram to the
+ * peer that owns its destination; a datagram from a peer is written to the device if the inner
+ * source belongs to that peer and the inner destination is ours. Threads are made by hp_open and
+ * ended by hp_close. Every call is made from one control thread, never blocks on the network, and
+ * returns >= 0 or -errno. The caller fills structures; sizes are checked by hp_layout() at load.
  */
 #ifndef HEDDLE_H
 #define HEDDLE_H
@@ -26,20 +26,20 @@
 #define HP_OWN UINT32_MAX
 
 /* Each can be switched off alone. X(name, bit, text) */
-#define HP_FEATURES(X)                                                                             \
-	X(VNET, 0, "vnet-header")                                                                  \
-	X(CSUM, 1, "tun-checksum")                                                                 \
-	X(TSO4, 2, "tun-tso4")                                                                     \
-	X(TSO6, 3, "tun-tso6")                                                                     \
-	X(USO, 4, "tun-uso")                                                                       \
-	X(UDP_SEGMENT, 5, "udp-segment")                                                           \
-	X(UDP_GRO, 6, "udp-gro")                                                                   \
-	X(TCP_COALESCE, 7, "tcp-coalesce")                                                         \
-	X(UDP_COALESCE, 8, "udp-coalesce")                                                         \
-	X(SOURCE_CHECK, 9, "source-check")                                                         \
-	X(ENCAP, 10, "kernel-encap")                                                                    \
-	X(PERSIST, 11, "persist")                                                                  \
-	X(NAPI, 12, "tun-napi")                                                                    \
+#define HP_FEATURES(X) \
+	X(VNET, 0, "vnet-header") \
+	X(CSUM, 1, "tun-checksum") \
+	X(TSO4, 2, "tun-tso4") \
+	X(TSO6, 3, "tun-tso6") \
+	X(USO, 4, "tun-uso") \
+	X(UDP_SEGMENT, 5, "udp-segment") \
+	X(UDP_GRO, 6, "udp-gro") \
+	X(TCP_COALESCE, 7, "tcp-coalesce") \
+	X(UDP_COALESCE, 8, "udp-coalesce") \
+	X(SOURCE_CHECK, 9, "source-check") \
+	X(ENCAP, 10, "kernel-encap") \
+	X(PERSIST, 11, "persist") \
+	X(NAPI, 12, "tun-napi") \
 	X(DECAP, 13, "kernel-decap")
 
 #define HP_FEATURE_BIT(name, bit, text) HP_F_##name = 1u << (bit),
@@ -55,43 +55,43 @@ enum hp_capability {
 };
 
 /* X(name): one 64-bit counter, per worker, summed by hp_counters(). */
-#define HP_COUNTERS(X)                                                                             \
-	X(tx_wakeups)                                                                              \
-	X(tx_packets)                                                                              \
-	X(tx_bytes)                                                                                \
-	X(tx_superpackets)                                                                         \
-	X(tx_messages)                                                                             \
-	X(tx_encap_packets)                                                                        \
-	X(tx_encap_bytes)                                                                          \
-	X(tx_drop_malformed)                                                                       \
-	X(tx_drop_source)                                                                          \
-	X(tx_drop_no_peer)                                                                         \
-	X(tx_drop_ttl)                                                                             \
-	X(tx_drop_too_big)                                                                         \
-	X(tx_drop_no_socket)                                                                       \
-	X(tx_drop_queue)                                                                           \
-	X(tx_drop_send)                                                                            \
-	X(tx_segment_refused)                                                                      \
-	X(icmp_sent)                                                                               \
-	X(icmp_suppressed)                                                                         \
-	X(rx_wakeups)                                                                              \
-	X(rx_messages)                                                                             \
-	X(rx_aggregates)                                                                           \
-	X(rx_packets)                                                                              \
-	X(rx_bytes)                                                                                \
-	X(rx_writes)                                                                               \
-	X(rx_superpackets)                                                                         \
-	X(rx_bad_checksum)                                                                         \
-	X(rx_drop_truncated)                                                                       \
-	X(rx_drop_malformed)                                                                       \
-	X(rx_drop_source)                                                                          \
-	X(rx_drop_destination)                                                                     \
-	X(rx_drop_ttl)                                                                             \
-	X(rx_decap_packets)                                                                        \
-	X(rx_decap_bytes)                                                                          \
-	X(rx_whole)                                                                                \
-	X(rx_drop_write)                                                                           \
-	X(rx_write_refused)                                                                        \
+#define HP_COUNTERS(X) \
+	X(tx_wakeups) \
+	X(tx_packets) \
+	X(tx_bytes) \
+	X(tx_superpackets) \
+	X(tx_messages) \
+	X(tx_encap_packets) \
+	X(tx_encap_bytes) \
+	X(tx_drop_malformed) \
+	X(tx_drop_source) \
+	X(tx_drop_no_peer) \
+	X(tx_drop_ttl) \
+	X(tx_drop_too_big) \
+	X(tx_drop_no_socket) \
+	X(tx_drop_queue) \
+	X(tx_drop_send) \
+	X(tx_segment_refused) \
+	X(icmp_sent) \
+	X(icmp_suppressed) \
+	X(rx_wakeups) \
+	X(rx_messages) \
+	X(rx_aggregates) \
+	X(rx_packets) \
+	X(rx_bytes) \
+	X(rx_writes) \
+	X(rx_superpackets) \
+	X(rx_bad_checksum) \
+	X(rx_drop_truncated) \
+	X(rx_drop_malformed) \
+	X(rx_drop_source) \
+	X(rx_drop_destination) \
+	X(rx_drop_ttl) \
+	X(rx_decap_packets) \
+	X(rx_decap_bytes) \
+	X(rx_whole) \
+	X(rx_drop_write) \
+	X(rx_write_refused) \
 	X(rx_errors)
 
 #define HP_COUNTER_ID(name) HP_C_##name,
@@ -210,12 +210,16 @@ HP_API const char *hp_feature_name(uint32_t bit);
 HP_API const char *hp_counter_name(uint32_t index);
 
 /** Opens or adopts descriptors and starts the threads. On failure *status says which step. */
-HP_API int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_tunnel **out);
+HP_API int hp_open(const struct hp_config *config, struct hp_status *status,
+		   struct hp_tunnel **out);
+/** Attaches the programs in the kernel, if wanted and possible; hp_set_peers must follow. */
+HP_API int hp_accelerate(struct hp_tunnel *tunnel);
 /** Replaces peers and prefixes while packets flow. */
 HP_API int hp_set_peers(struct hp_tunnel *tunnel, const struct hp_peer *peers, uint32_t peer_count,
 		 const struct hp_prefix *prefixes, uint32_t prefix_count);
 HP_API int hp_counters(struct hp_tunnel *tunnel, uint64_t *into, uint32_t capacity);
-HP_API int hp_peer_counters(struct hp_tunnel *tunnel, struct hp_peer_counters *into, uint32_t capacity);
+HP_API int hp_peer_counters(struct hp_tunnel *tunnel, struct hp_peer_counters *into,
+			    uint32_t capacity);
 HP_API int hp_status(struct hp_tunnel *tunnel, struct hp_status *status);
 /** The open descriptors, for a successor; they stay open until hp_close. */
 HP_API int hp_descriptors(struct hp_tunnel *tunnel, int32_t *tun_fds, int32_t *udp_fds);

@@ -1,8 +1,8 @@
 /*
- * The ICMP errors a router owes (RFC 1812 §4.3, RFC 4443 §2.4). Theory of operation: an error quotes
- * as much of the packet as was really received and fits (IPv4 576 bytes in all, IPv6 1280), never
- * more, so no byte of an earlier packet can leak. No error answers an error, a later fragment, or a
- * packet without a single sender. All errors share a token bucket.
+ * The ICMP errors a router owes (RFC 1812 §4.3, RFC 4443 §2.4). Theory of operation: an error
+ * quotes as much of the packet as was really received and fits (IPv4 576 bytes in all, IPv6
+ * 1280), never more, so no byte of an earlier packet can leak. No error answers an error, a later
+ * fragment, or a packet without a single sender. All errors share a token bucket.
  */
 #include "internal.h"
 

@@ -1,8 +1,8 @@
 /*
  * Longest prefix match. Theory of operation: prefixes are nested or disjoint, so the table can be
- * flattened once, when peers change, into sorted ranges that do not overlap, each with its answer.
- * A look-up is then one binary search: 15 steps for 10 000 prefixes, without pointers to chase.
- * IPv4 and IPv6 are two arrays; an IPv4 address is compared as a 32-bit number.
+ * flattened once, when peers change, into sorted ranges that do not overlap, each with its
+ * answer. A look-up is then one binary search: 15 steps for 10 000 prefixes, without pointers to
+ * chase. IPv4 and IPv6 are two arrays; an IPv4 address is compared as a 32-bit number.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -116,7 +116,8 @@ static int spans_of(const struct hp_prefix *prefixes, uint32_t count, uint8_t fa
 		if (p->length > bits)
 			return -EINVAL;
 		/* All ones below the prefix; a shift by 128 is not defined */
-		size = p->length == 0 ? ~(key)0 >> (128 - bits) : ((key)1 << (bits - p->length)) - 1;
+		size = p->length == 0 ? ~(key)0 >> (128 - bits) :
+					((key)1 << (bits - p->length)) - 1;
 		spans[n] = (struct span){ .from = key_of(p->addr, family), .answer = p->peer,
 					  .order = i };
 		if ((spans[n].from & size) != 0)

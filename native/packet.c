@@ -1,8 +1,8 @@
 /*
- * The outside of an inner packet. Theory of operation: nothing is read before its presence has been
- * checked, lengths in the header are believed only when they fit into the bytes received, and bytes
- * behind the packet (padding) are ignored. Extension headers of IPv6 are not walked: a packet with
- * them is forwarded as it is and never merged.
+ * The outside of an inner packet. Theory of operation: nothing is read before its presence has
+ * been checked, lengths in the header are believed only when they fit into the bytes received,
+ * and bytes behind the packet (padding) are ignored. Extension headers of IPv6 are not walked: a
+ * packet with them is forwarded as it is and never merged.
  */
 #include <errno.h>
 
@@ -88,8 +88,8 @@ void packet_decrement_ttl(uint8_t *p, const struct packet *packet)
 }
 
 /**
- * True when the L4 checksum field holds the sum of the pseudo header only, which a kernel on the same
- * machine leaves to the device. A complete checksum that happens to look so is computed once more.
+ * True when the L4 checksum field holds the sum of the pseudo header only, which a kernel on the
+ * same machine leaves to the device. A complete one that happens to look so is computed again.
  */
 bool packet_is_partial(const uint8_t *p, const struct packet *packet)
 {

@@ -1,9 +1,9 @@
 /*
- * The peer table. Theory of operation: a table is built whole by the control thread, published with
- * one pointer store, and never changed again; workers load the pointer once per round. The old one is
- * kept until every worker has begun a later round or sleeps (tunnel.c), so the packet path takes no
- * lock. A peer is found by prefix alone: the source check compares the endpoint of the peer that owns
- * the inner source with where the datagram came from.
+ * The peer table. Theory of operation: a table is built whole by the control thread, published
+ * with one pointer store, and never changed again; workers load the pointer once per round. The
+ * old one is kept until every worker has begun a later round or sleeps (tunnel.c), so the packet
+ * path takes no lock. A peer is found by prefix alone: the source check compares the endpoint of
+ * the peer that owns the inner source with where the datagram came from.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
  * The pure parts of the packet path as functions over flat buffers, in the test libraries only. A
  * list of packets is a series of [u32 length][bytes]; a packet from or for the device starts with
- * its vnet header. Inputs are copied to blocks of their exact size first, so that the sanitizer sees
- * any read beyond them.
+ * its vnet header. Inputs are copied to blocks of their exact size first, so that the sanitizer
+ * sees any read beyond them.
  */
 #ifndef HEDDLE_PURE_H
 #define HEDDLE_PURE_H

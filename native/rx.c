@@ -1,9 +1,9 @@
 /*
  * Network to device. Theory of operation: recvmmsg brings datagrams, or trains of them (UDP_GRO);
- * each is checked by itself: well-formed, inner source belongs to the peer at the datagram's source
- * address, inner destination is ours. What passes goes through the coalescer and leaves as few writes
- * as possible. A write that the kernel refuses as a superpacket is repeated packet by packet, and
- * nothing is merged for a second.
+ * each is checked by itself: well-formed, inner source belongs to the peer at the datagram's
+ * source address, inner destination is ours. What passes goes through the coalescer and leaves as
+ * few writes as possible. A write that the kernel refuses as a superpacket is repeated packet by
+ * packet, and nothing is merged for a second.
  */
 #include <errno.h>
 #include <netinet/udp.h>
@@ -11,16 +11,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "worker.h"
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
 #define MERGE_PAUSE_NS 1000000000u
 /** Messages per call while large ones arrive: each must still be cached when it is written. */
-#ifndef RX_TRAINS_MAX
-#define RX_TRAINS_MAX 4u
-#endif
+#define RX_TRAINS_MAX 2u
 #define RX_LARGE 9000u
 #define BUFFERS_SIZE ((size_t)RX_MESSAGES_MAX * RX_STRIDE)
 

@@ -1,9 +1,10 @@
 /*
  * A superpacket as packets. Theory of operation: the payload stays where it is; each segment is a
- * patched copy of the headers plus an iovec into the payload, with all checksums complete, because
- * the far end may be flannel. Lengths come from the packet, not from vnet->hdr_len, which is not
- * reliable on forwarded packets. As the kernel does it (tcp_gso_segment, inet_gso_segment): FIN and
- * PSH only on the last, CWR only on the first, the IPv4 identification counts up.
+ * patched copy of the headers plus an iovec into the payload, with all checksums complete,
+ * because the far end may be flannel. Lengths come from the packet, not from vnet->hdr_len, which
+ * is not reliable on forwarded packets. As the kernel does it (tcp_gso_segment,
+ * inet_gso_segment): FIN and PSH only on the last, CWR only on the first, the IPv4 identification
+ * counts up.
  */
 #include <errno.h>
 

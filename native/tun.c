@@ -1,8 +1,9 @@
 /*
  * The TUN device. Theory of operation: always multiqueue, so that a successor may attach with any
  * number of queues; with a vnet header when wanted, so that superpackets pass whole. Offloads are
- * asked for one group after the other, because the kernel refuses a set as a whole; what it refuses
- * is reported with its errno and the device works without. A persistent device outlives us.
+ * asked for one group after the other, because the kernel refuses a set as a whole; what it
+ * refuses is reported with its errno and the device works without. A persistent device outlives
+ * us.
  */
 #include <errno.h>
 #include <fcntl.h>

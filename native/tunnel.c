@@ -1,14 +1,14 @@
 /*
- * The control side of the ABI. Theory of operation: one control thread calls in; workers run on their
- * own. Tables that were replaced wait in a list behind the current one and are freed by a later call,
- * once every worker has begun a round after the replacement or sleeps; then their counters are added
- * to the base, by slot.
+ * The control side of the ABI. Theory of operation: one control thread calls in; workers run on
+ * their own. Tables that were replaced wait in a list behind the current one and are freed by a
+ * later call, once every worker has begun a round after the replacement or sleeps; then their
+ * counters are added to the base, by slot.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "worker.h"
 
 uint32_t hp_abi_version(void)
 {
@@ -53,6 +53,12 @@ static int config_check(const struct hp_config *c)
 	for (uint32_t i = 0; i < c->listeners; i++) {
 		if (c->listen[i].family != 4 && c->listen[i].family != 6)
 			return -EINVAL;
+		if (c->adopted && c->udp_fds[i] < 0)
+			return -EBADF;
+	}
+	for (uint32_t i = 0; c->adopted && i < c->queues; i++) {
+		if (c->tun_fds[i] < 0)
+			return -EBADF;
 	}
 	return 0;
 }
@@ -117,8 +123,6 @@ int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_
 	if (rc < 0)
 		goto fail;
 	icmp_open(t->icmp);
-	/* Never a reason to fail: without it the workers do everything */
-	fastpath_open(&t->fast, &t->config, &features, status->error);
 	atomic_store(&t->features, features_settle(features));
 	for (size_t i = 0; i < 16; i++)
 		atomic_store(&t->errors[i], status->error[i]);
@@ -144,6 +148,25 @@ fail:
 	}
 	hp_close(t);
 	return rc;
+}
+
+/**
+ * Attaches the programs in the kernel; hp_set_peers must follow to give them routes. Apart from
+ * hp_open because each attachment waits for the kernel (RCU, 10 ms): the workers carry meanwhile.
+ * Never a reason to fail: without it the workers do everything.
+ */
+int hp_accelerate(struct hp_tunnel *t)
+{
+	uint32_t wanted = atomic_load(&t->features), features = wanted;
+	int32_t errors[16] = { 0 };
+
+	fastpath_open(&t->fast, &t->config, &features, errors);
+	atomic_fetch_and(&t->features, ~(wanted & ~features));
+	for (size_t i = 0; i < 16; i++) {
+		if (errors[i] != 0)
+			atomic_store(&t->errors[i], errors[i]);
+	}
+	return 0;
 }
 
 static void counters_add(struct hp_peer_counters *to, const struct hp_peer_counters *from)
@@ -213,6 +236,15 @@ static int base_grow(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t 
 	return 0;
 }
 
+/* Programs with old routes would be worse than none: the workers have the new table already. */
+static void decelerate(struct hp_tunnel *t, int error)
+{
+	fastpath_close(&t->fast);
+	atomic_store(&t->errors[10], error);
+	atomic_store(&t->errors[13], error);
+	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP));
+}
+
 int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer_count,
 		 const struct hp_prefix *prefixes, uint32_t prefix_count)
 {
@@ -239,11 +271,12 @@ int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer
 	if (old)
 		old->retired = generation;
 	reclaim(t);
-	/* Empty is what the programs start with, and each update waits for the kernel (RCU) */
-	if (t->fast.routes < 0 || (!old && prefix_count == 0))
+	if (t->fast.routes < 0)
 		return 0;
 	rc = fastpath_set_peers(&t->fast, peers, prefixes, prefix_count);
-	return rc < 0 ? rc : 0;
+	if (rc < 0)
+		decelerate(t, -rc);
+	return 0;
 }
 
 int hp_counters(struct hp_tunnel *t, uint64_t *into, uint32_t capacity)
@@ -261,7 +294,8 @@ int hp_counters(struct hp_tunnel *t, uint64_t *into, uint32_t capacity)
 		if (fastpath_counters(&t->fast, slot, &fast) < 0)
 			break;
 	}
-	const uint64_t values[] = { fast.tx_packets, fast.tx_bytes, fast.rx_packets, fast.rx_bytes };
+	const uint64_t values[] = { fast.tx_packets, fast.tx_bytes, fast.rx_packets,
+				    fast.rx_bytes };
 	const uint32_t at[] = { HP_C_tx_encap_packets, HP_C_tx_encap_bytes, HP_C_rx_decap_packets,
 				HP_C_rx_decap_bytes };
 

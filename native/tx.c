@@ -1,17 +1,17 @@
 /*
  * Device to network. Theory of operation: packets are read into a small arena until it holds a
  * superpacket's worth or the device is drained, so the bytes are still in the cache when they are
- * sent. Each becomes one or more datagrams; datagrams of equal length to one peer form a train, which
- * leaves as one message with UDP_SEGMENT; all trains leave in one sendmmsg. The inner headers are
- * patched copies in a slab, the payload is never touched. What the kernel refuses as a train is sent
- * again as single datagrams, and trains are not tried for a second.
+ * sent. Each becomes one or more datagrams; datagrams of equal length to one peer form a train,
+ * which leaves as one message with UDP_SEGMENT; all trains leave in one sendmmsg. The inner
+ * headers are patched copies in a slab, the payload is never touched. What the kernel refuses as
+ * a train is sent again as single datagrams, and trains are not tried for a second.
  */
 #include <errno.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "worker.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -197,8 +197,8 @@ static bool emit(struct worker *w, uint32_t peer, uint32_t pieces, uint32_t leng
 }
 
 /*
- * An ICMP error goes out as the host's own packet: written to the device it would be a martian, since
- * its source is an address of this host (fib_validate_source).
+ * An ICMP error goes out as the host's own packet: written to the device it would be a martian,
+ * since its source is an address of this host (fib_validate_source).
  */
 static void answer(struct worker *w, const uint8_t *p, const struct packet *packet,
 		   enum icmp_kind kind)
@@ -250,7 +250,7 @@ static void emit_superpacket(struct worker *w, uint32_t peer, uint8_t *p,
 	for (uint32_t i = 0; i < s.count; i++) {
 		struct iovec header = s.iov[2 * (size_t)i], payload = s.iov[2 * (size_t)i + 1];
 
-		/* Without trains a superpacket may need several calls; the rest moves to the front */
+		/* Without trains it may need several calls; the rest moves to the front */
 		if (tx->train_count == TX_MESSAGES_MAX)
 			flush(w);
 		tx->iov[tx->iov_count] = header;

@@ -1,6 +1,6 @@
 /*
- * The UDP sockets. Theory of operation: one per listening address, for both directions, so that the
- * source port a peer sees is the port it sends to (flannel assumes it). Outer packets may be
+ * The UDP sockets. Theory of operation: one per listening address, for both directions, so that
+ * the source port a peer sees is the port it sends to (flannel assumes it). Outer packets may be
  * fragmented on the way (no DF), as flannel's and the kernel's VXLAN packets may: a path with a
  * smaller MTU then slows the tunnel instead of swallowing it.
  */
@@ -18,7 +18,7 @@
 #define UDP_GRO 104
 #endif
 #define IP_PMTUDISC_DONT_VALUE 0
-/** Room for the windows of a few TCP flows: a sender in the kernel (encap.c) feels no back pressure. */
+/** Room for the windows of a few TCP flows: a sender in the kernel feels no back pressure. */
 #define SOCKET_BUFFER (16 << 20)
 
 static int set_int(int fd, int level, int option, int value)

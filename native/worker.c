@@ -1,9 +1,10 @@
 /*
- * A thread of the packet path. Theory of operation: a worker sleeps in poll(2) on its data descriptor
- * and an eventfd, does at most ROUNDS_MAX rounds of bounded size, and looks at the eventfd again, so
- * that control is never starved. Before it sleeps it says so (seen = UINT64_MAX); before a round it
- * notes the generation and then loads the table: whoever replaces the table knows from that when the
- * old one is free. Signals belong to the main program and are blocked here.
+ * A thread of the packet path. Theory of operation: a worker sleeps in poll(2) on its data
+ * descriptor and an eventfd, does at most ROUNDS_MAX rounds of bounded size, and looks at the
+ * eventfd again, so that control is never starved. Before it sleeps it says so (seen =
+ * UINT64_MAX); before a round it notes the generation and then loads the table: whoever replaces
+ * the table knows from that when the old one is free. Signals belong to the main program and are
+ * blocked here.
  */
 #include <errno.h>
 #include <poll.h>
@@ -14,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "worker.h"
 
 uint64_t clock_now(void)
 {

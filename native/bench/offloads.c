@@ -1,7 +1,7 @@
 /*
- * Switches the offloads of a device as `ethtool -K` would, which is not installed everywhere. Theory
- * of operation: the kernel tells the names of its feature bits; those that a plain NIC may lack are
- * set or cleared in one SFEATURES call.
+ * Switches the offloads of a device as `ethtool -K` would, which is not installed everywhere.
+ * Theory of operation: the kernel tells the names of its feature bits; those that a plain NIC may
+ * lack are set or cleared in one SFEATURES call.
  *
  *   offloads DEVICE on|off
  */

@@ -1,7 +1,7 @@
 /*
- * Round trips over TCP: one side sends 14 bytes and waits for them to come back. Theory of operation:
- * no think time, TCP_NODELAY, one connection; the first tenth of the round trips warms up and does
- * not count. Prints p50, p99 and p99.9 of the round trip in nanoseconds as JSON.
+ * Round trips over TCP: one side sends 14 bytes and waits for them to come back. Theory of
+ * operation: no think time, TCP_NODELAY, one connection; the first tenth of the round trips warms
+ * up and does not count. Prints p50, p99 and p99.9 of the round trip in nanoseconds as JSON.
  *
  *   pingpong server ADDRESS PORT         until the client closes
  *   pingpong client ADDRESS PORT COUNT

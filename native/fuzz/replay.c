@@ -1,8 +1,8 @@
 /*
- * Replays inputs through every parser of the packet path, under the sanitizers. Theory of operation:
- * the first byte of an input chooses the function, the rest is its input; with `-m N SEED` each file
- * is also replayed N times with random changes, so the replayer is a small fuzzer by itself. It says
- * how many inputs ran; the sanitizers end the program on the first fault.
+ * Replays inputs through every parser of the packet path, under the sanitizers. Theory of
+ * operation: the first byte of an input chooses the function, the rest is its input; with `-m N
+ * SEED` each file is also replayed N times with random changes, so the replayer is a small fuzzer
+ * by itself. It says how many inputs ran; the sanitizers end the program on the first fault.
  *
  *   replay [-m N SEED] FILE...
  */

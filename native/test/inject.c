@@ -1,7 +1,7 @@
 /*
- * Sends UDP datagrams with any source address and port, for tests that play the stranger. Theory of
- * operation: a raw socket with the caller's own IPv4 and UDP header, UDP checksum absent; payloads
- * come on stdin as a series of [u32 length][bytes]. Says how many were sent.
+ * Sends UDP datagrams with any source address and port, for tests that play the stranger. Theory
+ * of operation: a raw socket with the caller's own IPv4 and UDP header, UDP checksum absent;
+ * payloads come on stdin as a series of [u32 length][bytes]. Says how many were sent.
  *
  *   inject SOURCE SOURCE-PORT DESTINATION PORT
  */

@@ -1,7 +1,7 @@
 /*
- * Moves bytes that can be checked. Theory of operation: the stream is a pseudo-random sequence that
- * both sides can compute; the receiver compares every byte. UDP datagrams carry their number and then
- * the sequence from there, so loss, order, duplicates and damage are counted apart.
+ * Moves bytes that can be checked. Theory of operation: the stream is a pseudo-random sequence
+ * that both sides can compute; the receiver compares every byte. UDP datagrams carry their number
+ * and then the sequence from there, so loss, order, duplicates and damage are counted apart.
  *
  *   transfer tcp-receive ADDRESS PORT            prints {"bytes":N,"wrong":N}
  *   transfer tcp-send    ADDRESS PORT BYTES

@@ -143,7 +143,7 @@ class HostAgent implements Agent {
     this.heartbeat = createHeartbeat({
       board,
       clock,
-      entry: () => boardEntryOf(statusOf(this.parts())),
+      entry: () => boardEntryOf(this.parts()),
       mayShow: () => this.planner.ownsName(),
     });
     this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance);

@@ -35,7 +35,7 @@ export interface HostWatch {
 const SETTLE_MS = 20;
 const RETRY_MS = 1000;
 /** The safety net below the kernel's notifications, which may be lost. */
-const PERIOD_MS = 15_000;
+const PERIOD_MS = 60_000;
 
 export function createHostWatch(deps: HostWatchDeps): HostWatch {
   const { kernel, clock, identity, underlay } = deps;

@@ -42,6 +42,21 @@ export function isReady(parts: Parts): boolean {
 }
 
 export function statusOf(parts: Parts): AgentStatus {
+  const peers = (parts.plan?.peers ?? []).map((peer) => peerStatus(peer, parts));
+  return { ...summaryOf(parts), peers };
+}
+
+/**
+ * For the status board: N hosts with N peers each would otherwise write N² lines every other second,
+ * and each would make N objects to throw away.
+ */
+export function boardEntryOf(parts: Parts): BoardEntry {
+  const peers = { applied: 0, pending: 0, failed: 0 };
+  for (const peer of parts.plan?.peers ?? []) peers[stateOf(peer, parts)]++;
+  return { ...summaryOf(parts), peers };
+}
+
+function summaryOf(parts: Parts): Omit<AgentStatus, "peers"> {
   const { tail, state, plan, round, node } = parts;
   const lease = state.leases.get(node);
   return {
@@ -61,7 +76,6 @@ export function statusOf(parts: Parts): AgentStatus {
             expiresAt: new Date(lease.expiresMs).toISOString(),
           },
     backend: backendOf(state, plan),
-    peers: (plan?.peers ?? []).map((peer) => peerStatus(peer, parts)),
     drift: { healed: parts.healed, pending: pendingDrift(round) },
     log: { server: tail.server, connected: tail.connected, frozen: tail.damage },
     quarantined: state.quarantine.count,
@@ -74,23 +88,28 @@ function backendOf(state: Readonly<FabricState>, plan: Plan | null): AgentStatus
   return { type: state.config.backend.type, device: plan.device.name, mtu: plan.device.mtu };
 }
 
-function peerStatus(peer: PeerPlan, { round, plan }: Parts): PeerStatus {
-  const failure = round?.failures.get(peer.node) ?? null;
-  const error = failure ?? peer.error;
-  const current = round !== null && round.seq === plan?.seq;
+function peerStatus(peer: PeerPlan, parts: Parts): PeerStatus {
   const { node, subnets, publicIp, path } = peer;
-  const state = error !== null ? "failed" : current ? "applied" : "pending";
-  return { node, subnets, publicIp, path, state, error };
+  return {
+    node,
+    subnets,
+    publicIp,
+    path,
+    state: stateOf(peer, parts),
+    error: errorOf(peer, parts),
+  };
+}
+
+function stateOf(peer: PeerPlan, parts: Parts): PeerStatus["state"] {
+  if (errorOf(peer, parts) !== null) return "failed";
+  return parts.round !== null && parts.round.seq === parts.plan?.seq ? "applied" : "pending";
+}
+
+function errorOf(peer: PeerPlan, { round }: Parts): string | null {
+  return round?.failures.get(peer.node) ?? peer.error;
 }
 
 /** Drift that was found and is not known to be healed yet. */
 function pendingDrift(round: Round | null): number {
   return round === null || round.clean ? 0 : round.driftCount;
-}
-
-/** N hosts with N peers each would otherwise write N² lines every other second. */
-export function boardEntryOf(status: AgentStatus): BoardEntry {
-  const peers = { applied: 0, pending: 0, failed: 0 };
-  for (const { state } of status.peers) peers[state]++;
-  return { ...status, peers };
 }

@@ -13,12 +13,12 @@ export interface TunnelPeer {
   readonly name: string;
   readonly subnets: readonly string[];
   readonly endpoint: Endpoint;
-  /** What the peer announced that it understands; see `TUNNEL_CAPABILITIES`. */
+  /** What the peer announced: the `capabilities()` of its own tunnel. Empty for flannel. */
   readonly capabilities: readonly string[];
 }
 
-/** Encodings beyond flannel's, in the order of their bits. */
-export const TUNNEL_CAPABILITIES: readonly string[] = ["offload", "encap"];
+/** Beyond flannel's format, in the order of their bits (enum hp_capability). */
+const TUNNEL_CAPABILITIES: readonly string[] = ["offload", "encap"];
 
 export interface TunnelFds {
   readonly tun: readonly number[];

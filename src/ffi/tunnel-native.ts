@@ -36,6 +36,7 @@ const FUNCTIONS = {
   hp_feature_name: { args: ["u32"], returns: "ptr" },
   hp_counter_name: { args: ["u32"], returns: "ptr" },
   hp_open: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
+  hp_accelerate: { args: ["u64"], returns: "i32" },
   hp_set_peers: { args: ["u64", "ptr", "u32", "ptr", "u32"], returns: "i32" },
   hp_counters: { args: ["u64", "ptr", "u32"], returns: "i32" },
   hp_peer_counters: { args: ["u64", "ptr", "u32"], returns: "i32" },

@@ -1,7 +1,8 @@
-// The userspace tunnel: a TUN device joined to UDP sockets by the threads of native/. This class
-// owns the handle and its lifetime; packets never pass through TypeScript. Calls return at once,
-// except that closing waits for the threads to finish the round they are in. Addresses, routes and
-// the MTU of the device are the reconciler's.
+// The userspace tunnel: a TUN device joined to UDP sockets by the threads of native/, and by two
+// small programs in the kernel where it allows them. This class owns the handle and its lifetime;
+// packets never pass through TypeScript. Calls return at once, except that closing waits for the
+// threads to finish their round, and that opening and setPeers wait some 10 ms for the kernel to
+// change its programs. Addresses, routes and the MTU of the device are the reconciler's.
 
 import { NativeError } from "./libc.ts";
 import { withNetns } from "./netns.ts";
@@ -26,6 +27,9 @@ export interface TunnelOptions {
   readonly listen: readonly Endpoint[];
   /** Names from `features()` that are wanted or not; what is not named has its default. */
   readonly features?: Readonly<Record<string, boolean>>;
+  /** Peers and own prefixes to start with: packets flow before the rest of opening is done. */
+  readonly peers?: readonly TunnelPeer[];
+  readonly own?: readonly string[];
   /** Descriptors of a predecessor, as its `fds()` told; taken over when open succeeds. */
   readonly adopt?: TunnelFds;
 }
@@ -78,7 +82,21 @@ export class Tunnel {
       const step = new DataView(status.buffer).getUint32(STATUS.step, true);
       throw tunnelError(step, -done, options);
     }
-    return new Tunnel(device, out[0] ?? 0n);
+    const tunnel = new Tunnel(device, out[0] ?? 0n);
+    try {
+      tunnel.#start(options);
+    } catch (error) {
+      tunnel.close();
+      throw error;
+    }
+    return tunnel;
+  }
+
+  #start({ peers = [], own = [], netns = null }: TunnelOptions): void {
+    this.setPeers(peers, own);
+    withNetns(netns, () => native().call.hp_accelerate(this.#open()));
+    // Again, for the programs that are in the kernel only now.
+    this.setPeers(peers, own);
   }
 
   /**
@@ -147,6 +165,16 @@ export class Tunnel {
         errno: errno === 0 ? null : errno,
       };
     });
+  }
+
+  /** What this host may announce in the log, for its peers to give to their setPeers. */
+  capabilities(): string[] {
+    const on = new Set(this.features().flatMap((feature) => (feature.on ? [feature.name] : [])));
+    const names: string[] = [];
+    // An uncut superpacket can be written only with a vnet header
+    if (on.has("vnet-header")) names.push("offload");
+    if (on.has("kernel-encap")) names.push("encap");
+    return names;
   }
 
   /**

@@ -20,7 +20,7 @@ import {
 export type { Round, Wanted } from "./round.ts";
 
 /** The safety net below the kernel's notifications. */
-const PERIOD_MS = 15_000;
+const PERIOD_MS = 60_000;
 /**
  * A device that goes takes thousands of objects with it, each with a notification of its own, and
  * one arrives per turn of the event loop. A notification therefore waits after a round as long as

@@ -24,20 +24,29 @@ const MACS = ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"];
 const SUBNETS = ["10.5.1.0", "10.5.2.0", "10.5.3.0", "10.5.4.0"];
 
 const linkOf = (names: readonly string[], alias: fc.Arbitrary<string | null>) =>
-  fc.record<Link>({
-    name: fc.constantFrom(...names),
-    kind: fc.constantFrom("vxlan", "vxlan", "tun", "dummy"),
-    vni: fc.constantFrom(1, 1, 7),
-    port: fc.constant(8472),
-    local: fc.constantFrom("198.18.0.1", "198.18.0.9"),
-    underlay: fc.constant("eth0"),
-    learning: fc.boolean(),
-    gbp: fc.constant(false),
-    mac: fc.constantFrom(...MACS),
-    mtu: fc.constantFrom(1450, 1400),
-    up: fc.boolean(),
-    alias,
-  });
+  fc
+    .record<Link>({
+      name: fc.constantFrom(...names),
+      kind: fc.constantFrom("vxlan", "vxlan", "tun", "dummy"),
+      vni: fc.constantFrom(1, 1, 7),
+      port: fc.constant(8472),
+      local: fc.constantFrom("198.18.0.1", "198.18.0.9"),
+      underlay: fc.constant("eth0"),
+      learning: fc.boolean(),
+      gbp: fc.constant(false),
+      mac: fc.constantFrom(...MACS),
+      mtu: fc.constantFrom(1450, 1400),
+      up: fc.boolean(),
+      alias,
+    })
+    .map(asKind);
+
+/** A TUN has none of a vxlan's properties, and an end of its own. */
+function asKind(link: Link): Link {
+  if (link.kind !== "tun") return link;
+  const tun = { listen: [link.local], subnets: ["10.5.1.0/24"] };
+  return { ...link, vni: 0, port: 8285, local: "", underlay: "", learning: false, mac: "", tun };
+}
 
 const addrOf = (devs: readonly string[]) =>
   fc.record<Addr>({

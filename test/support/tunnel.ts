@@ -1,6 +1,6 @@
 // Two hosts joined by a tunnel, on the real kernel:
 //
-//   pod1 ── h1 ──(eth0, underlay)── h2 ── pod2          pods 10.5.1.2 and 10.5.2.2, fd05:1::2, fd05:2::2
+//   pod1 ── h1 ──(eth0, underlay)── h2 ── pod2     pods 10.5.1.2, 10.5.2.2, fd05:1::2, fd05:2::2
 //            └── heddle0 ┄┄ UDP ┄┄ heddle0 ──┘
 //
 // The device gets its address, MTU and route here with `ip`, as the reconciler would do it.
@@ -163,3 +163,12 @@ export function ipReceived(netns: Netns): number {
 
 /** A feature that is off in both directions of the kernel path, so that the threads do the work. */
 export const USERSPACE = { "kernel-encap": false, "kernel-decap": false } as const;
+
+/** Waits until `find` finds something; a test's own time limit ends a wait in vain. */
+export async function untilValue<T>(find: () => T | null): Promise<T> {
+  for (;;) {
+    const found = find();
+    if (found !== null) return found;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,38 @@
+// The packet path built with ASan and UBSan: its pure tests, and the fuzz corpus with random changes.
+
+import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../support/netns.ts";
+import { nativeTool } from "../support/tunnel-build.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+
+test("the pure tests pass under the sanitizers", () => {
+  const library = nativeTool("libheddle-asan.so");
+  const child = Bun.spawnSync([process.execPath, "test", "./test/native/pure.test.ts"], {
+    cwd: ROOT,
+    env: {
+      ...process.env,
+      HEDDLE_NATIVE_TEST: library,
+      LD_PRELOAD: run(["cc", "-print-file-name=libasan.so"]).trim(),
+      // Bun's own memory is not freed at exit
+      ASAN_OPTIONS: "detect_leaks=0",
+    },
+    stderr: "pipe",
+  });
+  const text = child.stderr.toString();
+  expect({ code: child.exitCode, fault: /ERROR: .*|runtime error: .*/.exec(text)?.[0] }).toEqual({
+    code: 0,
+    fault: undefined,
+  });
+  expect(text).toMatch(/[1-9]\d* pass/);
+}, 60_000);
+
+test("no input of the corpus, changed at random, is a fault", () => {
+  const corpus = join(ROOT, "native/fuzz/corpus");
+  const files = readdirSync(corpus).map((name) => join(corpus, name));
+  const seed = String(1 + Math.floor(Math.random() * 1e6));
+  const text = run([nativeTool("replay"), "-m", "2000", seed, ...files]);
+  expect(Number.parseInt(text, 10)).toBe(files.length * 2001);
+}, 60_000);
