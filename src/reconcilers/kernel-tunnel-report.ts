@@ -5,14 +5,6 @@ import { errnoName } from "./errno.ts";
 import type { Link } from "./kernel-state.ts";
 import type { TunnelStatus } from "./tunnel-status.ts";
 
-/** Capability to the feature that it takes; see enum hp_capability in native/heddle.h. */
-const NEEDS = { offload: "vnet-header", encap: "kernel-encap" } as const;
-
-export function capabilitiesOf(features: readonly TunnelFeature[]): readonly string[] {
-  const on = new Set(features.filter((feature) => feature.on).map(({ name }) => name));
-  return Object.entries(NEEDS).flatMap(([capability, name]) => (on.has(name) ? [capability] : []));
-}
-
 export function statusOf(
   { name, port, tun }: Link,
   tunnel: Pick<Tunnel, "features" | "counters">,

@@ -6,16 +6,17 @@
 
 import type { Ip } from "../events/address.ts";
 import type { Tunnel, TunnelOptions } from "../ffi/tunnel.ts";
+import type { TunnelPeer } from "../ffi/tunnel-encode.ts";
 import type { HostFacts, Kernel, Scope, Watch } from "./kernel.ts";
 import type { KernelState, Link, TunPeer } from "./kernel-state.ts";
-import { capabilitiesOf, closedReason, statusOf } from "./kernel-tunnel-report.ts";
+import { closedReason, statusOf } from "./kernel-tunnel-report.ts";
 import type { Op, OpOutcome } from "./op.ts";
 import type { TunnelStatus, TunnelView } from "./tunnel-status.ts";
 
 /** What is used of a Tunnel. */
 export type TunnelHandle = Pick<
   Tunnel,
-  "setPeers" | "counters" | "features" | "deviceError" | "close"
+  "setPeers" | "counters" | "features" | "capabilities" | "deviceError" | "close"
 >;
 
 export interface TunnelKernelOptions {
@@ -96,7 +97,7 @@ export class TunnelKernel implements Kernel, TunnelView {
 
   capabilities(): readonly string[] | null {
     const running = this.#alive();
-    return running === null ? null : capabilitiesOf(running.tunnel.features());
+    return running === null ? null : running.tunnel.capabilities();
   }
 
   status(): TunnelStatus | null {
@@ -143,8 +144,8 @@ export class TunnelKernel implements Kernel, TunnelView {
         this.#running = { tunnel: open(this.#optionsFor(link)), link };
       } else {
         this.#running = { ...running, link };
+        this.#push(this.#peers);
       }
-      this.#push(this.#peers);
       return DONE;
     } catch (error) {
       return { ok: false, errno: errnoOf(error), message: closedReason(error) };
@@ -158,6 +159,8 @@ export class TunnelKernel implements Kernel, TunnelView {
       mtuBytes: mtu,
       listen: (tun?.listen ?? []).map((ip) => ({ ip, port })),
       features: { persist: true },
+      peers: rowsOf(this.#peers),
+      own: tun?.subnets ?? [],
     };
   }
 
@@ -181,14 +184,14 @@ export class TunnelKernel implements Kernel, TunnelView {
   }
 
   #push(peers: ReadonlyMap<string, TunPeer>): void {
-    const rows = Array.from(peers.values(), ({ name, subnets, ip, port, capabilities }) => ({
-      name,
-      subnets,
-      endpoint: { ip, port },
-      capabilities,
-    }));
-    this.#running?.tunnel.setPeers(rows, this.#running.link.tun?.subnets ?? []);
+    this.#running?.tunnel.setPeers(rowsOf(peers), this.#running.link.tun?.subnets ?? []);
   }
+}
+
+function rowsOf(peers: ReadonlyMap<string, TunPeer>): TunnelPeer[] {
+  return Array.from(peers.values(), ({ name, subnets, ip, port, capabilities }) => {
+    return { name, subnets, endpoint: { ip, port }, capabilities };
+  });
 }
 
 function isTun(op: Op): boolean {

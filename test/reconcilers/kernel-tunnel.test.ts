@@ -8,7 +8,6 @@ import { diff } from "../../src/reconcilers/diff.ts";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import { emptyKernelState } from "../../src/reconcilers/kernel-state.ts";
 import { type TunnelHandle, TunnelKernel } from "../../src/reconcilers/kernel-tunnel.ts";
-import { capabilitiesOf } from "../../src/reconcilers/kernel-tunnel-report.ts";
 import { phasesOf } from "../../src/reconcilers/phase.ts";
 import type { Plan } from "../../src/reconcilers/plan.ts";
 import { type History, history } from "../support/history.ts";
@@ -24,6 +23,7 @@ class FakeTunnel implements TunnelHandle {
 
   constructor(options: TunnelOptions) {
     this.options = options;
+    this.setPeers(options.peers ?? [], options.own ?? []);
   }
 
   setPeers(...[peers, own]: Parameters<TunnelHandle["setPeers"]>): void {
@@ -42,6 +42,10 @@ class FakeTunnel implements TunnelHandle {
       feature("tun-uso", false, null),
       feature("tun-napi", false, null, false),
     ];
+  }
+
+  capabilities(): string[] {
+    return ["offload"];
   }
 
   counters() {
@@ -229,13 +233,6 @@ describe("a kernel with a tunnel", () => {
     model.put("link", hostLink("heddle0", { kind: "bridge" }));
     expect((await round())[0]).toContain("exists and is not ours (kind bridge)");
     expect([loads, tunnels.length]).toEqual([0, 0]);
-  });
-
-  test("a packet path with everything announces every capability there is", () => {
-    const all = ["vnet-header", "kernel-encap", "persist"].map((name) => {
-      return { name, on: true, wanted: true, errno: null };
-    });
-    expect(capabilitiesOf(all)).toEqual(["offload", "encap"]);
   });
 
   test("says which features are off and why, and announces what the others may use", async () => {
