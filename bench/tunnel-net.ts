@@ -140,7 +140,7 @@ export function carried(net: BenchNet, path: Path): number {
   return [net.one, net.two]
     .map(({ host }) => {
       const [link] = host.ipJson(`-s link show dev ${device}`);
-      const stats = link?.["stats64"] as { rx: { bytes: number }; tx: { bytes: number } };
+      const stats = link?.stats64 as { rx: { bytes: number }; tx: { bytes: number } };
       return stats.rx.bytes + stats.tx.bytes;
     })
     .reduce((a, b) => a + b);

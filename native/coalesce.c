@@ -10,12 +10,17 @@
  */
 #include "internal.h"
 
+static void flows_close(struct coalescer *c)
+{
+	for (uint32_t i = 0; i < FLOW_SLOTS; i++)
+		c->flows[i] = PIECE_END;
+}
+
 void coalesce_reset(struct coalescer *c)
 {
 	c->piece_count = 0;
 	c->group_count = 0;
-	for (uint32_t i = 0; i < FLOW_SLOTS; i++)
-		c->flows[i] = PIECE_END;
+	flows_close(c);
 }
 
 /**
@@ -198,23 +203,25 @@ void coalesce_push(struct coalescer *c, uint8_t *data, const struct packet *pack
 		.data = data, .length = packet->total, .next = PIECE_END, .partial = partial
 	};
 	bool mergeable = candidate_of(c, data, packet, &x);
-	/* A lone packet of a flow still closes the flow's group, so that order is kept */
-	if (packet->total >= packet->header + 4u && !packet->fragment) {
+	if (packet->fragment || packet->total < packet->header + 4u ||
+	    (packet->protocol != IPPROTO_TCP && packet->protocol != IPPROTO_UDP)) {
+		/* Its flow is not known (no ports, or behind extension headers): close all */
+		flows_close(c);
+	} else {
 		hash = flow_hash(data, packet);
 		slot = &c->flows[hash % FLOW_SLOTS];
-		if (*slot != PIECE_END) {
-			g = &c->groups[*slot];
-			/* Another flow may share the slot, even one of the other family */
-			if (mergeable && g->open && g->family == packet->family &&
-			    same_flow(c->pieces[g->first].data, data, packet) &&
-			    continues(c, g, data, packet, &x) &&
-			    may_merge(c, g, data, packet, partial)) {
-				group_grow(c, g, piece, &x);
-				return;
-			}
-			g->open = false;
+	}
+	if (slot && *slot != PIECE_END) {
+		g = &c->groups[*slot];
+		/* Another flow may share the slot, even one of the other family */
+		if (mergeable && g->open && g->family == packet->family &&
+		    same_flow(c->pieces[g->first].data, data, packet) &&
+		    continues(c, g, data, packet, &x) && may_merge(c, g, data, packet, partial)) {
+			group_grow(c, g, piece, &x);
+			return;
 		}
 	}
+	/* From here on the older group of the flow is never found again, so order is kept */
 	if (slot)
 		*slot = c->group_count;
 	g = group_start(c, piece);

@@ -219,6 +219,18 @@ describe("coalescing", () => {
     expect(packets(pure.coalesce(same)).length).toBe(3);
   });
 
+  test("lets no packet overtake a fragment of its flow", () => {
+    const [first, second] = cut(sample({ payload: new Uint8Array(600) }), 300).map(build);
+    if (first === undefined || second === undefined) throw new Error("no train");
+    const fragment = build(sample({ payload: new Uint8Array(8) }));
+    // More fragments follow; the header checksum with it
+    fragment.set([0x20, 0, fragment[8] ?? 0, fragment[9] ?? 0, 0, 0], 6);
+    const sum = 0xffff - checksum(fragment.slice(0, 20));
+    fragment.set([sum >> 8, sum & 255], 10);
+    const out = packets(pure.coalesce([first, fragment, second])).map((p) => hex(p.slice(VNET)));
+    expect(out).toEqual([first, fragment, second].map(hex));
+  });
+
   test("of arbitrary bytes loses nothing that parses and crashes on nothing", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 120 }), { maxLength: 8 }), (list) => {

@@ -58,7 +58,7 @@ async function seen(pair: TunnelPair, datagrams: number): Promise<Record<string,
     const { total } = pair.one.tunnel.counters();
     const names = Object.keys(total).filter((name) => name.startsWith("rx_drop"));
     const drops = names.reduce((sum, name) => sum + (total[name] ?? 0), 0);
-    const all = drops + (total["rx_packets"] ?? 0) + (total["rx_decap_packets"] ?? 0);
+    const all = drops + (total.rx_packets ?? 0) + (total.rx_decap_packets ?? 0);
     return all >= datagrams ? total : null;
   });
 }
@@ -123,7 +123,7 @@ describe.if(root).each([
     for (let i = 0; i < 5; i++) inject(pair, "198.18.0.77", PORT, headed);
     expect(await moving).toEqual({ bytes: 64 * 2 ** 20, wrong: 0 });
     const total = await seen(pair, 10_000);
-    const drops = (total["rx_drop_source"] ?? 0) + (total["rx_drop_malformed"] ?? 0);
+    const drops = (total.rx_drop_source ?? 0) + (total.rx_drop_malformed ?? 0);
     expect(drops).toBe(10_000);
   });
 });

@@ -43,7 +43,7 @@ describe.if(root)("opening a tunnel", () => {
     using netns = makeNetns();
     const options = tunnelOptions(netns, 1, {});
     expect(() => Tunnel.open(options)).toThrow(/not an address of this host/);
-    expect(netns.ipJson("link show").some((link) => link["ifname"] === "heddle0")).toBe(false);
+    expect(netns.ipJson("link show").some((link) => link.ifname === "heddle0")).toBe(false);
   });
 
   test("says that a device of this name is something else", () => {
@@ -78,7 +78,7 @@ describe.if(root)("a tunnel's successor", () => {
     using pair = makeTunnelPair({ features: USERSPACE });
     const { two } = pair;
     const moving = transfer(pair, "tcp", `${64 * MIB}`);
-    const received = () => two.tunnel.counters().total["rx_bytes"] ?? 0;
+    const received = () => two.tunnel.counters().total.rx_bytes ?? 0;
     await until(() => received() > 4 * MIB);
     two.tunnel.pause();
     const options = tunnelOptions(two.host, 2, { features: USERSPACE });
@@ -94,8 +94,8 @@ describe.if(root)("a tunnel's successor", () => {
     using pair = makeTunnelPair({ features: USERSPACE });
     const { two } = pair;
     const moving = transfer(pair, "udp", "3000 300 10");
-    await until(() => (two.tunnel.counters().total["rx_packets"] ?? 0) > 100);
-    const received = () => two.tunnel.counters().total["rx_packets"] ?? 0;
+    await until(() => (two.tunnel.counters().total.rx_packets ?? 0) > 100);
+    const received = () => two.tunnel.counters().total.rx_packets ?? 0;
     for (let i = 0; i < 10; i++) {
       const before = received();
       two.tunnel.pause();
@@ -137,7 +137,7 @@ describe.if(root)("a tunnel's successor", () => {
     one.pod.exec(["ping", "-c", "1", "-W", "2", podIp(2)]);
     one.tunnel.forgetDevice();
     one.tunnel.close();
-    expect(one.host.ipJson("link show").some((link) => link["ifname"] === "heddle0")).toBe(false);
+    expect(one.host.ipJson("link show").some((link) => link.ifname === "heddle0")).toBe(false);
   });
 });
 
