@@ -32,6 +32,15 @@ function announced(document: object, part: Partial<Identity> = {}, under = under
 }
 
 describe("a node announces", () => {
+  test("what its packet path can do, where there is one", () => {
+    expect(announced(four).capabilities).toEqual([]);
+    expect(announced({ ...four, Backend: { Type: "udp" } })).toMatchObject({
+      backend: "udp",
+      vtepMac: null,
+      capabilities: ["offload"],
+    });
+  });
+
   test("addresses and MACs of the fabric's families only", () => {
     expect(announced(four)).toMatchObject({
       publicIp: "198.18.0.1",
