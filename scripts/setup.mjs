@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // Makes a fresh machine ready: npm packages from the lock file, then the system's own tools from
-// its package manager. Plain JavaScript for Node.js 20, because nothing else is there yet. It
-// installs only what is lacking, so the second time it looks, finds everything and says one line.
-// It needs neither git nor a terminal, and downloads nothing but packages.
+// its package manager, then the C of the packet path. Plain JavaScript for Node.js 20, because
+// nothing else is there yet. It installs only what is lacking, so the second time it looks, finds
+// everything and says one line. It needs neither git nor a terminal, and downloads nothing but
+// packages.
 
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
@@ -36,10 +37,10 @@ function run(command, args, env = {}) {
   return { ok: result.status === 0, output: output.trim() };
 }
 
-/** npm and apt say what is wrong first, and then repeat it or print their manual. */
+/** npm, apt and make say what is wrong first, and then repeat it or print their manual. */
 function failed(what, commandLine, output) {
   const said = output.split("\n").filter((line) => line !== "");
-  const lines = [`${what} could not be installed, "${commandLine.join(" ")}" said:`];
+  const lines = [`${what} could not be made ready, "${commandLine.join(" ")}" said:`];
   fail([...lines, ...said.slice(0, OUTPUT_LINES_MAX)].join("\n"));
 }
 
@@ -160,6 +161,17 @@ function ensureTools() {
   return true;
 }
 
+/** The packet path of the udp backend; make is quick when nothing changed. */
+function ensurePacketPath() {
+  const commandLine = ["make", "-C", "native"];
+  // With -q make says by its exit code whether there is anything to do.
+  if (run("make", ["-q", ...commandLine.slice(1)]).ok) return false;
+  say("building the packet path (npm run build:native)");
+  const built = run(commandLine[0], commandLine.slice(1));
+  if (!built.ok) failed("the packet path", commandLine, built.output);
+  return true;
+}
+
 ensureNode();
-const changes = [ensurePackages(), ensureBun(), ensureTools()];
+const changes = [ensurePackages(), ensureBun(), ensureTools(), ensurePacketPath()];
 say(changes.some(Boolean) ? "done" : "everything is in place");

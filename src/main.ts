@@ -32,8 +32,15 @@ const deps: Deps = {
   connectLog: async (options) => (await import("./events/log-jetstream.ts")).connectLog(options),
   openKernel: async (netns) => {
     const { NetlinkKernel } = await import("./reconcilers/kernel-netlink.ts");
-    const kernel = new NetlinkKernel({ netns });
-    return { kernel, close: () => kernel.close() };
+    const { TunnelKernel } = await import("./reconcilers/kernel-tunnel.ts");
+    const netlink = new NetlinkKernel({ netns });
+    const load = async () => (await import("./ffi/tunnel.ts")).Tunnel.open;
+    const kernel = new TunnelKernel(netlink, { netns, load });
+    const close = (): void => {
+      kernel.close();
+      netlink.close();
+    };
+    return { kernel, tunnel: kernel, close };
   },
   startNatsServer: async (options) =>
     (await import("./agent/nats-server.ts")).startNatsServer(options),
@@ -57,13 +64,14 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
   const { instanceId, lockHost } = await import("./agent/os-host.ts");
   const { log: logOptions, stateDir, subnetFile, ...options } = settings;
   const lock = lockHost();
-  const { kernel, close } = await deps.openKernel(null);
+  const { kernel, tunnel, close } = await deps.openKernel(null);
   const connection = await deps.connectLog(logOptions);
   const agent = await startAgent(
     {
       log: connection.log,
       board: connection.status,
       kernel,
+      tunnel,
       clock: deps.clock,
       files: openFiles({ stateDir, subnetFile }),
       logger,

@@ -12,6 +12,7 @@ import type { StatusBoard } from "../events/status-board.ts";
 import type { Kernel } from "../reconcilers/kernel.ts";
 import { createLoop, type Loop, type Round } from "../reconcilers/loop.ts";
 import type { Plan } from "../reconcilers/plan.ts";
+import type { TunnelView } from "../reconcilers/tunnel-status.ts";
 import type { AgentPort } from "./agent-port.ts";
 import type { AgentFiles } from "./files.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
@@ -37,6 +38,8 @@ export interface AgentDeps {
   readonly log: EventLog;
   readonly board: StatusBoard;
   readonly kernel: Kernel;
+  /** The packet path of the udp backend. */
+  readonly tunnel?: TunnelView;
   readonly clock: Clock;
   readonly files: AgentFiles;
   readonly logger: Logger;
@@ -166,7 +169,8 @@ class HostAgent implements Agent {
   }
 
   status(): AgentStatus {
-    return statusOf(this.parts());
+    const tunnel = this.deps.tunnel?.status() ?? null;
+    return { ...statusOf(this.parts()), ...(tunnel === null ? {} : { tunnel }) };
   }
 
   state(): Readonly<FabricState> {
@@ -208,8 +212,11 @@ class HostAgent implements Agent {
 
   private self(): Parameters<typeof createKeep>[0]["self"] extends () => infer S ? S : never {
     const { node, instance, ttlSeconds, marginSeconds } = this.options;
-    const { config } = this.tail.state();
-    const member = config === null ? { reason: "no configuration" } : this.host.member(config);
+    const { config, nodes } = this.tail.state();
+    // While the tunnel is closed it is the next one that counts, which can do what the last could.
+    const capabilities = this.deps.tunnel?.capabilities() ?? nodes.get(node)?.capabilities ?? [];
+    const member =
+      config === null ? { reason: "no configuration" } : this.host.member(config, capabilities);
     return { node, instance, member, former: this.former, ttlSeconds, marginSeconds };
   }
 
@@ -247,6 +254,8 @@ class HostAgent implements Agent {
     if (round.driftCount > 0) this.reporter.drift(round.drift, round.driftCount);
     this.noteApplied();
     this.noteReady();
+    // A tunnel that was opened may be able to do what was not announced yet.
+    if (this.deps.tunnel !== undefined) this.keep.wake();
     this.heartbeat.wake();
   }
 

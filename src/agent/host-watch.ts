@@ -24,7 +24,10 @@ export interface HostWatchDeps {
 
 export interface HostWatch {
   /** What to announce under `config`, or why nothing can be. */
-  member(config: FabricConfig): Member | { readonly reason: string };
+  member(
+    config: FabricConfig,
+    capabilities: readonly string[],
+  ): Member | { readonly reason: string };
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -70,10 +73,11 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
   }
 
   return {
-    member: (config) => {
+    member: (config, capabilities) => {
       if (facts === null) return { reason: trouble };
       const choice = choose(facts, familiesOf(config));
-      return choice.ok ? memberOf(config, choice.underlay, identity) : { reason: choice.reason };
+      if (!choice.ok) return { reason: choice.reason };
+      return memberOf(config, choice.underlay, identity, capabilities);
     },
     run: async (signal) => {
       const watch = kernel.watch(waker.wake);

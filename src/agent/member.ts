@@ -16,7 +16,13 @@ export interface Identity {
   readonly publicIpv6: Ip | null;
 }
 
-export function memberOf(config: FabricConfig, underlay: Underlay, self: Identity): Member {
+/** `capabilities` are the packet path's, which only the udp backend has. */
+export function memberOf(
+  config: FabricConfig,
+  underlay: Underlay,
+  self: Identity,
+  capabilities: readonly string[],
+): Member {
   const tunnels = config.backend.type === "vxlan";
   const { fabric, node } = self;
   return {
@@ -35,7 +41,7 @@ export function memberOf(config: FabricConfig, underlay: Underlay, self: Identit
       onlink: underlay.onlink.slice(0, 64),
     },
     ipMasq: self.ipMasq,
-    capabilities: [],
+    capabilities: config.backend.type === "udp" ? [...capabilities] : [],
     version: self.version,
   };
 }

@@ -3,6 +3,7 @@
 
 import type { Cidr, Ip } from "../events/address.ts";
 import type { PeerPath } from "../reconcilers/plan.ts";
+import type { TunnelStatus } from "../reconcilers/tunnel-status.ts";
 
 export type AgentPhase = "starting" | "ready" | "degraded" | "frozen" | "stopping";
 
@@ -46,9 +47,11 @@ export interface AgentStatus {
   /** Records that the fold refused, over the whole log. */
   readonly quarantined: number;
   readonly version: string;
+  /** Only with the udp backend, while its tunnel is open. */
+  readonly tunnel?: TunnelStatus;
 }
 
 /** What a host shows on the status board: its status, with its peers counted instead of listed. */
-export interface BoardEntry extends Omit<AgentStatus, "peers"> {
+export interface BoardEntry extends Omit<AgentStatus, "peers" | "tunnel"> {
   readonly peers: { readonly [S in PeerStatus["state"]]: number };
 }

@@ -152,7 +152,7 @@ function dev(env: Env): CommandSpec {
     summary: "a whole fabric in network namespaces on this machine, until Ctrl-C",
     options: [
       flag(env, "--hosts <n>", "how many (default: 3)", wholeNumber(1, 50)),
-      flag(env, "--backend <type>", "vxlan (default), host-gw or alloc", backend),
+      flag(env, "--backend <type>", "vxlan (default), host-gw, udp or alloc", backend),
       flag(env, "--config <file>", "flannel's net-conf.json").conflicts("backend"),
     ],
     examples: ["dev", "dev --hosts 5 --backend host-gw", "dev --config net-conf.json"],
@@ -160,4 +160,4 @@ function dev(env: Env): CommandSpec {
   };
 }
 
-const backend = oneOf(["vxlan", "host-gw", "alloc"]);
+const backend = oneOf(["vxlan", "host-gw", "udp", "alloc"]);

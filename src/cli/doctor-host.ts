@@ -1,6 +1,6 @@
 // Checks of this host: privileges, kernel, devices, ports, subnet.env.
 
-import { readFile } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { containsIp } from "../events/address.ts";
 import {
   type Check,
@@ -21,6 +21,7 @@ export async function hostChecks(
   return await Promise.all([
     privileges(),
     vxlan(findings),
+    tun(findings),
     forwarding(findings),
     nftPresent(),
     mtu(findings),
@@ -46,7 +47,29 @@ async function vxlan(findings: Findings): Promise<Check> {
   const add = ["ip", "link", "add", "hd-probe", "type", "vxlan", "id", "1", "dstport", "8472"];
   if ((await outputOf(["unshare", "--net", ...add])) !== null) return ok(name, "available");
   if (process.getuid?.() !== 0) return warn(name, "cannot be tried", "run doctor as root");
-  return fail(name, "a vxlan device cannot be made", "modprobe vxlan; or use Backend host-gw");
+  return fail(
+    name,
+    "a vxlan device cannot be made",
+    "modprobe vxlan; or use Backend udp or host-gw",
+  );
+}
+
+/** In a container the device is often missing although the kernel has the driver. */
+async function tun({ state }: Findings): Promise<Check> {
+  const name = "dev-net-tun";
+  const type = state?.config?.backend.type ?? "vxlan";
+  if (type !== "udp") return ok(name, `not needed by ${type}`);
+  try {
+    await (await open("/dev/net/tun", "r+")).close();
+    return ok(name, "/dev/net/tun opens");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    const advice =
+      code === "EACCES" || code === "EPERM"
+        ? "run as root, or allow the device to this container"
+        : "modprobe tun; give a container the device (--device /dev/net/tun)";
+    return fail(name, `/dev/net/tun: ${code}`, advice);
+  }
 }
 
 async function forwarding({ state }: Findings): Promise<Check> {

@@ -136,9 +136,5 @@ async function differences(kernel: Kernel, plan: Plan): Promise<readonly string[
 }
 
 function countOf({ kernel }: Plan): number {
-  const { links, addrs, routes, neighs, fdb, sysctls, rules } = kernel;
-  return [links, addrs, routes, neighs, fdb, sysctls, rules].reduce(
-    (sum, map) => sum + map.size,
-    0,
-  );
+  return Object.values(kernel).reduce((sum, map) => sum + map.size, 0);
 }

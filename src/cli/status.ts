@@ -8,6 +8,7 @@ import type { Deps } from "./deps.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, Failure } from "./failure.ts";
 import { socketPath } from "./paths.ts";
 import { cell, tableLines } from "./table.ts";
+import { tunnelLines } from "./tunnel-lines.ts";
 
 interface StatusFlags {
   readonly fabric: string;
@@ -95,6 +96,7 @@ export function statusLines(found: AgentStatus): readonly string[] {
     ["drift", `${drift.healed} healed, ${drift.pending} pending`],
     ["quarantine", `${found.quarantined} records`],
   ].map(([name = "", value = ""]) => `${name.padEnd(11)} ${value}`);
+  if (found.tunnel !== undefined) self.push(...tunnelLines(found.tunnel));
   const rows = found.peers.map((peer) => [
     peer.node,
     cell(peer.subnets.join(",")),

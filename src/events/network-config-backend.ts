@@ -23,10 +23,21 @@ export interface VxlanBackend {
   readonly mode: "proactive";
 }
 
-export type Backend = VxlanBackend | { readonly type: "host-gw" } | { readonly type: "alloc" };
+export interface UdpBackend {
+  readonly type: "udp";
+  readonly port: number;
+  /** Stands in for the underlay's MTU, the overhead is still taken off, as for vxlan. */
+  readonly mtu: number | null;
+}
+
+export type Backend =
+  | VxlanBackend
+  | UdpBackend
+  | { readonly type: "host-gw" }
+  | { readonly type: "alloc" };
 
 /** Named in the design, not built yet: refused as such, so that nobody hunts for a typing error. */
-const LATER = ["udp", "ipip", "wireguard", "aws-vpc", "gce", "ali-vpc"];
+const LATER = ["ipip", "wireguard", "aws-vpc", "gce", "ali-vpc"];
 
 const VXLAN_KEYS = [
   "Type",
@@ -45,6 +56,8 @@ export function parseBackend(json: Json | undefined): Backend {
   switch (type) {
     case "vxlan":
       return parseVxlan(document);
+    case "udp":
+      return parseUdp(document);
     case "host-gw":
     case "alloc":
       refuseUnknown(document, ["Type"], "Backend.");
@@ -56,7 +69,7 @@ export function parseBackend(json: Json | undefined): Backend {
 
 function reasonAgainst(type: Json): string {
   if (typeof type === "string" && LATER.includes(type)) return `${type} is not available yet`;
-  return `unknown backend ${JSON.stringify(type)}, expected vxlan, host-gw or alloc`;
+  return `unknown backend ${JSON.stringify(type)}, expected vxlan, host-gw, udp or alloc`;
 }
 
 function parseVxlan(document: Document): VxlanBackend {
@@ -75,6 +88,16 @@ function parseVxlan(document: Document): VxlanBackend {
   };
 }
 
+function parseUdp(document: Document): UdpBackend {
+  const path = "Backend.";
+  refuseUnknown(document, ["Type", "Port", "MTU"], path);
+  return {
+    type: "udp",
+    port: optional(document, "Port", numberIn(0, 65_535), path) || 8285,
+    mtu: optional(document, "MTU", numberIn(0, 65_535), path) || null,
+  };
+}
+
 function mode(value: Json, key: string): "proactive" {
   if (value === "proactive") return value;
   if (value === "on-miss") throw words(key, "on-miss is not available yet");
@@ -82,12 +105,14 @@ function mode(value: Json, key: string): "proactive" {
 }
 
 export function backendDocument(backend: Backend): Document {
-  if (backend.type !== "vxlan") return { Type: backend.type };
+  if (backend.type === "host-gw" || backend.type === "alloc") return { Type: backend.type };
+  const mtu = backend.mtu === null ? {} : { MTU: backend.mtu };
+  if (backend.type === "udp") return { Type: backend.type, Port: backend.port, ...mtu };
   return {
     Type: backend.type,
     VNI: backend.vni,
     Port: backend.port,
-    ...(backend.mtu === null ? {} : { MTU: backend.mtu }),
+    ...mtu,
     DirectRouting: backend.directRouting,
     GBP: backend.gbp,
     Learning: backend.learning,

@@ -4,14 +4,16 @@
 // elsewhere (the loop's prune gate).
 
 import type { FabricConfig } from "../events/network-config.ts";
+import type { Backend } from "../events/network-config-backend.ts";
 import type { FabricState, Node } from "../events/state.ts";
 import { planAlloc } from "./desired-alloc.ts";
 import { planHostGw } from "./desired-host-gw.ts";
+import { planUdp } from "./desired-udp.ts";
 import { planVxlan } from "./desired-vxlan.ts";
 import { type BackendPlan, type Draft, type Host, newDraft, scopesOf } from "./draft.ts";
 import type { Scope } from "./kernel.ts";
 import { keyOf } from "./kernel-state.ts";
-import { deviceName } from "./link.ts";
+import { deviceName, TUN_NAME } from "./link.ts";
 import type { Plan } from "./plan.ts";
 import { ruleTable, tableName } from "./rule.ts";
 import { subnetEnv } from "./subnet-env.ts";
@@ -50,6 +52,8 @@ function planBackend(draft: Draft, host: Host): BackendPlan {
   switch (backend.type) {
     case "vxlan":
       return planVxlan(draft, host, backend);
+    case "udp":
+      return planUdp(draft, host, backend);
     case "host-gw":
       return planHostGw(draft, host);
     case "alloc":
@@ -89,16 +93,19 @@ function planOf(
   };
 }
 
+function devicesOf(backend: Backend | undefined): readonly string[] {
+  if (backend?.type === "udp") return [TUN_NAME];
+  if (backend?.type !== "vxlan") return [];
+  return [deviceName(backend.vni, "ipv4"), deviceName(backend.vni, "ipv6")];
+}
+
 /**
  * Where to look for what is wanted and for what is left over. Devices of an earlier configuration
  * have other names; the loop finds them by their mark.
  */
 function scopeFor(state: Readonly<FabricState>, node: string, draft: Draft): Scope {
   const backend = state.config?.backend;
-  const links =
-    backend?.type === "vxlan"
-      ? [deviceName(backend.vni, "ipv4"), deviceName(backend.vni, "ipv6")]
-      : [];
+  const links = devicesOf(backend);
   const underlay = state.nodes.get(node)?.underlay.dev;
   return {
     links,

@@ -110,10 +110,11 @@ function straysOfNoun<N extends Noun>(
   return ops;
 }
 
-/** The kernel refuses a second device with the same VNI and port (EEXIST). */
+/** The kernel refuses a second device with the same VNI and port (EEXIST); a port has one user. */
 function blocks(stray: Link, want: KernelState): boolean {
   for (const link of want.links.values()) {
-    if (link.vni === stray.vni && link.port === stray.port) return true;
+    if (link.port !== stray.port) continue;
+    if (link.vni === stray.vni || link.kind !== stray.kind) return true;
   }
   return false;
 }

@@ -58,14 +58,23 @@ export function scopesOf(config: FabricConfig, lease: Lease): RuleScope[] {
   return scopes;
 }
 
-export function planPeers(draft: Draft, { state, config, self }: Host, reach: Reach): void {
+export function planPeers(draft: Draft, host: Host, reach: Reach): void {
+  planEach(draft, host, (peer) => planPeer(peer, reach));
+}
+
+/** Plans every peer that announced the fabric's backend, or announces none. */
+export function planEach(
+  draft: Draft,
+  { state, config, self }: Host,
+  plan: (peer: Peer) => PeerPlan,
+): void {
   const { type } = config.backend;
   for (const peer of peersOf(state, self.node)) {
     if (peer.backend !== null && peer.backend !== type) {
       const why = `announces backend ${peer.backend}, the fabric uses ${type}`;
       draft.peers.push(peerPlan(peer, "none", why));
     } else {
-      draft.peers.push(planPeer(peer, reach));
+      draft.peers.push(plan(peer));
     }
   }
 }
@@ -86,7 +95,7 @@ function planPeer(peer: Peer, reach: Reach): PeerPlan {
   return peerPlan(peer, path, error);
 }
 
-function peerPlan(peer: Peer, path: PeerPath, error: string | null): PeerPlan {
+export function peerPlan(peer: Peer, path: PeerPath, error: string | null): PeerPlan {
   return { node: peer.name, subnets: peer.subnets, publicIp: publicIpOf(peer), path, error };
 }
 
@@ -97,14 +106,18 @@ export function publicIpOf({ publicIp, subnets }: Peer): Ip | null {
   return six ? (ipv6 ?? ipv4) : (ipv4 ?? ipv6);
 }
 
-/** A route of ours; the metric is what the kernel itself gives a route without one. */
-export function routeTo(dst: Cidr, via: Ip, dev: string, onlink: boolean): Route {
+/**
+ * A route of ours, without a gateway if `via` is null; the metric is what the kernel itself gives a
+ * route without one.
+ */
+export function routeTo(dst: Cidr, via: Ip | null, dev: string, onlink: boolean): Route {
   const metric = familyOf(dst) === "ipv6" ? 1024 : 0;
   return { dst, via, dev, onlink, metric, protocol: PROTOCOL, extra: null };
 }
 
-export function addRoute(draft: Draft, route: Route, peer: string): void {
+/** `peer` is whom it serves; null for a route of the host itself. */
+export function addRoute(draft: Draft, route: Route, peer: string | null): void {
   const key = keyOf.route(route);
   draft.kernel.routes.set(key, route);
-  draft.servedBy.set(`route ${key}`, peer);
+  if (peer !== null) draft.servedBy.set(`route ${key}`, peer);
 }

@@ -1,5 +1,6 @@
-// The vxlan devices of KernelState against RTM_*LINK. VNI, port and GBP need a new device; the
-// rest changes in place. A device under our name that we did not make is never touched.
+// The devices of KernelState against RTM_*LINK. VNI, port and GBP of a vxlan need a new device; the
+// rest changes in place. A TUN is made and opened elsewhere (kernel-tunnel) and only dressed here.
+// A device under our name that we did not make is never touched.
 
 import { decode, encode } from "../ffi/layout.ts";
 import {
@@ -25,6 +26,7 @@ const ENODEV = 19;
 const EOPNOTSUPP = 95;
 const EAFNOSUPPORT = 97;
 const OURS = "heddle ";
+const KINDS: ReadonlySet<string> = new Set(["vxlan", "tun"]);
 
 /** A device as a Link; of a device that is no vxlan only the general part is told. */
 function linkOf(message: LinkMessage, devices: Devices): Link {
@@ -43,7 +45,8 @@ function linkOf(message: LinkMessage, devices: Devices): Link {
     underlay: underlay === 0 ? "" : (devices.nameOf(underlay) ?? ""),
     learning: tunnel.IFLA_VXLAN_LEARNING === 1,
     gbp: tunnel.IFLA_VXLAN_GBP === true,
-    mac: macText(attrs.IFLA_ADDRESS ?? new Uint8Array()),
+    // A TUN has no address of its own layer.
+    mac: attrs.IFLA_ADDRESS === undefined ? "" : macText(attrs.IFLA_ADDRESS),
     mtu: attrs.IFLA_MTU ?? 0,
     up: (header.flags & IFF_UP) !== 0,
     alias: attrs.IFLA_IFALIAS ?? null,
@@ -65,12 +68,15 @@ export async function setLink(
   want: Link,
 ): Promise<OpOutcome> {
   const message = devices.get(want.name);
+  if (message === null && want.kind === "tun") return failure(ENODEV, `no device ${want.name}`);
   if (message === null) return create(socket, devices, want);
   const have = linkOf(message, devices);
   if (!isOurs(have) && !lostItsMark(have, want)) return foreign(have);
+  if (want.kind === "tun")
+    return dress(socket, devices, { index: message.header.index, have, want });
   const underlay = devices.indexOf(want.underlay);
   if (underlay === null) return noUnderlay(want);
-  if (sameTunnel(have, want)) {
+  if (have.kind === want.kind && sameTunnel(have, want)) {
     const outcome = adjust(socket, { index: message.header.index, underlay }, have, want);
     devices.forget();
     if (outcome.ok || outcome.errno !== EOPNOTSUPP) return outcome;
@@ -99,12 +105,16 @@ async function remove(socket: NetlinkSocket, devices: Devices, index: number): P
 }
 
 function isOurs(found: Link): boolean {
-  return found.kind === "vxlan" && (found.alias ?? "").startsWith(OURS);
+  return KINDS.has(found.kind) && (found.alias ?? "").startsWith(OURS);
 }
 
-/** Somebody took the alias off: no device of others has the MAC address of this very node. */
+/**
+ * Somebody took the alias off, or the process died between making a TUN and marking it: no device
+ * of others has the MAC address of this very node, which TUNs do not have, or is a TUN of our name.
+ */
 function lostItsMark(found: Link, want: Link): boolean {
-  return found.kind === "vxlan" && (found.alias ?? "") === "" && found.mac === want.mac;
+  const sameKind = found.kind === want.kind && KINDS.has(found.kind);
+  return sameKind && (found.alias ?? "") === "" && found.mac === want.mac;
 }
 
 function foreign(found: Link): OpOutcome {
@@ -223,6 +233,24 @@ function adjust(
     change({ index, ...upFlags(want.up) }, {}),
   ];
   return outcomeOf("set", withoutIpv6(socket.transactNow(requests), requests.length - 2));
+}
+
+/** The mark first: with it the device is ours whatever becomes of the rest. */
+function dress(
+  socket: NetlinkSocket,
+  devices: Devices,
+  { index, have, want }: { readonly index: number; readonly have: Link; readonly want: Link },
+): OpOutcome {
+  if (have.kind !== "tun") return foreign(have);
+  const requests = [
+    change({ index }, { IFLA_IFALIAS: want.alias ?? "" }),
+    change({ index }, { IFLA_MTU: have.mtu === want.mtu ? undefined : want.mtu }),
+    change({ index }, { IFLA_AF_SPEC: noLinkLocal }),
+    change({ index, ...upFlags(want.up) }, {}),
+  ];
+  const results = socket.transactNow(requests);
+  devices.forget();
+  return outcomeOf("set", withoutIpv6(results, 2));
 }
 
 /** A kernel without IPv6 refuses the address mode, and needs none. */

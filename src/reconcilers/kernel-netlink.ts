@@ -23,7 +23,7 @@ import { observeFdb } from "./kernel-netlink-fdb.ts";
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
-import { attempt, DONE } from "./kernel-netlink-outcome.ts";
+import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
 import { OwnFdb } from "./kernel-netlink-own-fdb.ts";
 import { dumpRoutes, mergeRoutes, routeOf } from "./kernel-netlink-route.ts";
 import { delRules, RuleReader, setRules } from "./kernel-netlink-rule.ts";
@@ -167,6 +167,8 @@ export class NetlinkKernel implements Kernel {
         );
       case "sysctl":
         return op.verb === "set" ? setSysctl(this.#netns, op.object) : DONE;
+      case "peer":
+        return refusal("peers of a userspace tunnel are not the kernel's");
       case "rule":
         return await (op.verb === "set" ? setRules : delRules)(this.#netns, op.object);
     }

@@ -11,7 +11,7 @@ export const PROTOCOL = 104;
 export interface Link {
   readonly name: string;
   /**
-   * IFLA_INFO_KIND; we make only "vxlan" here. Anything else under our name is a foreign device.
+   * IFLA_INFO_KIND; we make "vxlan" and "tun". Anything else under our name is a foreign device.
    */
   readonly kind: string;
   readonly vni: number;
@@ -27,6 +27,27 @@ export interface Link {
   readonly up: boolean;
   /** IFLA_IFALIAS: `heddle <fabric>` marks the device as made by us. */
   readonly alias: string | null;
+  /** What the packet path behind a "tun" works with; absent while nobody reads the device. */
+  readonly tun?: TunEnd;
+}
+
+/** The end of a userspace tunnel; its port is the link's. */
+export interface TunEnd {
+  /** Underlay addresses to receive on and send from, at most one per family. */
+  readonly listen: readonly Ip[];
+  /** Our own subnets: only packets to them are delivered. */
+  readonly subnets: readonly Cidr[];
+}
+
+/** A host at the other end of a userspace tunnel: a row of the packet path's own table. */
+export interface TunPeer {
+  readonly dev: string;
+  readonly name: string;
+  readonly subnets: readonly Cidr[];
+  readonly ip: Ip;
+  readonly port: number;
+  /** What it understands beyond flannel's wire format. */
+  readonly capabilities: readonly string[];
 }
 
 export interface Addr {
@@ -96,9 +117,10 @@ export interface KernelState {
   readonly fdb: ReadonlyMap<string, Fdb>;
   readonly sysctls: ReadonlyMap<string, Sysctl>;
   readonly rules: ReadonlyMap<string, RuleTable>;
+  readonly peers: ReadonlyMap<string, TunPeer>;
 }
 
-export type Noun = "link" | "addr" | "route" | "neigh" | "fdb" | "sysctl" | "rule";
+export type Noun = "link" | "addr" | "route" | "neigh" | "fdb" | "sysctl" | "rule" | "peer";
 
 export const keyOf = {
   link: (o: Link): string => o.name,
@@ -109,6 +131,7 @@ export const keyOf = {
   fdb: (o: Fdb): string => `${o.dev} ${o.mac} ${o.dst}`,
   sysctl: (o: Sysctl): string => o.path,
   rule: (o: RuleTable): string => `${o.family} ${o.name}`,
+  peer: (o: TunPeer): string => o.name,
 } as const;
 
 export interface MutableKernelState {
@@ -119,6 +142,7 @@ export interface MutableKernelState {
   readonly fdb: Map<string, Fdb>;
   readonly sysctls: Map<string, Sysctl>;
   readonly rules: Map<string, RuleTable>;
+  readonly peers: Map<string, TunPeer>;
 }
 
 export function emptyKernelState(): MutableKernelState {
@@ -130,5 +154,6 @@ export function emptyKernelState(): MutableKernelState {
     fdb: new Map(),
     sysctls: new Map(),
     rules: new Map(),
+    peers: new Map(),
   };
 }

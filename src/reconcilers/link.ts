@@ -1,5 +1,6 @@
 // Tunnel devices: their names, the mark that makes them ours, and which of their properties are
-// fixed at creation. A device without the mark is foreign, unless it has this node's MAC address.
+// fixed at creation. A device without the mark is foreign, unless it has this node's MAC address
+// or is a TUN under our name: that one is marked only after it was made.
 
 import { type Family, familyOf } from "../events/address.ts";
 import type { Link } from "./kernel-state.ts";
@@ -14,6 +15,9 @@ export function deviceName(vni: number, family: Family): string {
   const name = `heddle-v6.${vni}`;
   return name.length <= NAME_MAX ? name : `hd-v6.${vni}`;
 }
+
+/** One per host: what tells fabrics apart inside it is nothing but the peers' addresses. */
+export const TUN_NAME = "heddle0";
 
 export function aliasOf(fabric: string): string {
   return `${MARK}${fabric}`;
@@ -30,6 +34,8 @@ export function isMarked(link: Link): boolean {
  * (vxlan_changelink in drivers/net/vxlan/vxlan_core.c).
  */
 export function mustRecreate(want: Link, have: Link): boolean {
+  // A TUN outlives the process that reads it; another port is another socket and no new device.
+  if (want.kind === "tun" && have.kind === "tun") return false;
   return (
     want.kind !== have.kind ||
     want.vni !== have.vni ||
@@ -47,10 +53,7 @@ export function losesNeighs(want: Link, have: Link): boolean {
 export const link: NounRules<Link> = {
   same: (want, have) =>
     !mustRecreate(want, have) &&
-    want.local === have.local &&
-    want.underlay === have.underlay &&
-    want.learning === have.learning &&
-    want.mac === have.mac &&
+    sameEnd(want, have) &&
     want.mtu === have.mtu &&
     want.up === have.up &&
     want.alias === have.alias,
@@ -58,6 +61,7 @@ export const link: NounRules<Link> = {
   command(verb, object, found) {
     const { name } = object;
     if (verb === "del") return `ip link del ${name}`;
+    if (object.kind === "tun") return tunCommand(object, found);
     const finish = `ip link set ${name} alias '${object.alias ?? ""}' ${object.up ? "up" : "down"}`;
     if (found === null) return `${addCommand(object)} && ${finish}`;
     if (mustRecreate(object, found)) {
@@ -67,11 +71,46 @@ export const link: NounRules<Link> = {
     const outside = `${finish} address ${object.mac} mtu ${object.mtu}`;
     return `ip link set ${name} ${tunnelArgs(object)} && ${outside}`;
   },
-  text: (o) =>
+  text: (o) => (o.kind === "tun" ? tunText(o) : vxlanText(o)),
+};
+
+function sameEnd(want: Link, have: Link): boolean {
+  if (want.kind === "tun") {
+    return want.port === have.port && JSON.stringify(want.tun) === JSON.stringify(have.tun);
+  }
+  return (
+    want.local === have.local &&
+    want.underlay === have.underlay &&
+    want.learning === have.learning &&
+    want.mac === have.mac
+  );
+}
+
+/** What the packet path opens; packets flow only while an agent runs it. */
+function tunCommand(o: Link, found: Link | null): string {
+  const add = `ip tuntap add dev ${o.name} mode tun multi_queue vnet_hdr`;
+  const set =
+    `ip link set ${o.name} mtu ${o.mtu} addrgenmode none alias '${o.alias ?? ""}'` +
+    ` ${o.up ? "up" : "down"}`;
+  return found === null ? `${add} && ${set}` : set;
+}
+
+function tunText(o: Link): string {
+  const end = o.tun === undefined ? "not read" : `port ${o.port} on ${o.tun.listen.join(" ")}`;
+  const own = o.tun === undefined ? "" : ` for ${o.tun.subnets.join(" ")}`;
+  return (
+    `${o.name} ${o.kind} ${end}${own} mtu ${o.mtu} ${o.up ? "up" : "down"}` +
+    ` alias '${o.alias ?? ""}'`
+  );
+}
+
+function vxlanText(o: Link): string {
+  return (
     `${o.name} ${o.kind} id ${o.vni} dstport ${o.port} local ${o.local} dev ${o.underlay}` +
     `${o.learning ? "" : " nolearning"}${o.gbp ? " gbp" : ""} address ${o.mac} mtu ${o.mtu}` +
-    ` ${o.up ? "up" : "down"} alias '${o.alias ?? ""}'`,
-};
+    ` ${o.up ? "up" : "down"} alias '${o.alias ?? ""}'`
+  );
+}
 
 function tunnelArgs(o: Link): string {
   const learning = o.learning ? "learning" : "nolearning";

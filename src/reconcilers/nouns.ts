@@ -10,6 +10,7 @@ import type { NounTypes } from "./op.ts";
 import { route } from "./route.ts";
 import { rule } from "./rule.ts";
 import { sysctl } from "./sysctl.ts";
+import { peer } from "./tun-peer.ts";
 
 export const nouns: { readonly [N in Noun]: NounRules<NounTypes[N]> } = {
   link,
@@ -19,6 +20,7 @@ export const nouns: { readonly [N in Noun]: NounRules<NounTypes[N]> } = {
   fdb,
   sysctl,
   rule,
+  peer,
 };
 
 /** Which map of KernelState holds a noun. */
@@ -30,8 +32,18 @@ export const mapOf = {
   fdb: "fdb",
   sysctl: "sysctls",
   rule: "rules",
+  peer: "peers",
 } as const satisfies { readonly [N in Noun]: keyof KernelState };
 
 /** A noun needs those before it: a route its neighbour, a neighbour the way to its MAC. */
-export const upwards = ["link", "addr", "sysctl", "fdb", "neigh", "route", "rule"] as const;
-export const downwards = ["route", "neigh", "fdb", "addr", "link", "rule"] as const;
+export const upwards = [
+  "link",
+  "addr",
+  "sysctl",
+  "peer",
+  "fdb",
+  "neigh",
+  "route",
+  "rule",
+] as const satisfies readonly Noun[];
+export const downwards = ["route", "neigh", "fdb", "peer", "addr", "link", "rule"] as const;

@@ -1,7 +1,17 @@
 // One change to the kernel, as a value. Verbs are those of iproute2: "set" creates or corrects
 // (NLM_F_CREATE|NLM_F_REPLACE), "del" removes and is content when the object is already gone.
 
-import type { Addr, Fdb, Link, Neigh, Noun, Route, RuleTable, Sysctl } from "./kernel-state.ts";
+import type {
+  Addr,
+  Fdb,
+  Link,
+  Neigh,
+  Noun,
+  Route,
+  RuleTable,
+  Sysctl,
+  TunPeer,
+} from "./kernel-state.ts";
 
 export interface NounTypes {
   link: Link;
@@ -11,6 +21,7 @@ export interface NounTypes {
   fdb: Fdb;
   sysctl: Sysctl;
   rule: RuleTable;
+  peer: TunPeer;
 }
 
 interface OpOf<N extends Noun> {

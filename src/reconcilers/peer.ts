@@ -13,6 +13,7 @@ export interface Peer {
   readonly vtepMac: { readonly ipv4: Mac | null; readonly ipv6: Mac | null };
   /** What it announced; null for a foreign peer, which announces nothing. */
   readonly backend: BackendType | null;
+  readonly capabilities: readonly string[];
 }
 
 /** In the order of the log: leases as they were claimed, then foreign peers as they were added. */
@@ -26,6 +27,7 @@ export function* peersOf(state: Readonly<FabricState>, self: string): Generator<
       publicIp: { ipv4: node.publicIp, ipv6: node.publicIpv6 },
       vtepMac: { ipv4: node.vtepMac, ipv6: node.vtepMacV6 },
       backend: node.backend,
+      capabilities: node.capabilities,
     };
   }
   for (const { name, subnet, publicIp, vtepMac } of state.peers.values()) {
@@ -36,6 +38,7 @@ export function* peersOf(state: Readonly<FabricState>, self: string): Generator<
       publicIp: { ipv4: six ? null : publicIp, ipv6: six ? publicIp : null },
       vtepMac: { ipv4: vtepMac, ipv6: vtepMac },
       backend: null,
+      capabilities: [],
     };
   }
 }

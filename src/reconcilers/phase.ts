@@ -12,6 +12,7 @@ const SET_PHASE: { readonly [N in Noun]: number } = {
   link: 0,
   addr: 1,
   sysctl: 1,
+  peer: 2,
   fdb: 2,
   neigh: 2,
   route: 3,
@@ -73,7 +74,8 @@ export function refusalOf(op: Op): string | null {
   const { alias } = op.found;
   if (!isMarked(op.found) || alias === op.object.alias) return null;
   // Two agents would otherwise take the device from each other for ever.
-  return `belongs to another fabric ('${alias}'): give this one another VNI`;
+  const advice = op.object.kind === "tun" ? "one udp fabric per host" : "give this one another VNI";
+  return `belongs to another fabric ('${alias}'): ${advice}`;
 }
 
 /** One line about a failed op, without the peer's name. */

@@ -6,7 +6,7 @@ import type { Cidr, Ip } from "../events/address.ts";
 import type { Scope } from "./kernel.ts";
 import type { KernelState } from "./kernel-state.ts";
 
-export type PeerPath = "vxlan" | "direct" | "host-gw" | "none";
+export type PeerPath = "vxlan" | "direct" | "host-gw" | "udp" | "none";
 
 export interface PeerPlan {
   /** Node name, or `peer:<name>` for a foreign peer. */

@@ -6,7 +6,7 @@ import { PROTOCOL, type Route } from "./kernel-state.ts";
 import type { NounRules } from "./noun.ts";
 
 /** Names that tunnel devices of any fabric have. */
-const TUNNEL = /^(?:heddle(?:-v6)?|hd-v6)\./;
+const TUNNEL = /^(?:(?:heddle(?:-v6)?|hd-v6)\.|heddle0$)/;
 
 export const route: NounRules<Route> = {
   same: (want, have) =>

@@ -28,10 +28,19 @@ const six = { EnableIPv4: false, EnableIPv6: true, IPv6Network: "fd00:5::/48" };
 function announced(document: object, part: Partial<Identity> = {}, under = underlay) {
   const parsed = parseNetworkConfig(document);
   if (!parsed.ok) throw new Error(parsed.reason);
-  return memberOf(parsed.config, under, { ...self, ...part });
+  return memberOf(parsed.config, under, { ...self, ...part }, ["offload"]);
 }
 
 describe("a node announces", () => {
+  test("what its packet path can do, where there is one", () => {
+    expect(announced(four).capabilities).toEqual([]);
+    expect(announced({ ...four, Backend: { Type: "udp" } })).toMatchObject({
+      backend: "udp",
+      vtepMac: null,
+      capabilities: ["offload"],
+    });
+  });
+
   test("addresses and MACs of the fabric's families only", () => {
     expect(announced(four)).toMatchObject({
       publicIp: "198.18.0.1",

@@ -126,6 +126,7 @@ const NAMES = [
   "clock-skew",
   "privileges",
   "kernel-vxlan",
+  "dev-net-tun",
   "ip-forward",
   "nft",
   "mtu",

@@ -75,6 +75,8 @@ const kernel: Kernel = {
   routeTo: async () => null,
 };
 
+const noTunnel = { capabilities: () => null, status: () => null };
+
 function run(privileged = true): Promise<number> {
   const unused = () => {
     throw new Error("not used");
@@ -90,7 +92,7 @@ function run(privileged = true): Promise<number> {
     env: {},
     hasNetAdmin: () => privileged,
     connectLog: () => Promise.reject(new LogError("unreachable", "no server")),
-    openKernel: async () => ({ kernel, close: () => undefined }),
+    openKernel: async () => ({ kernel, tunnel: noTunnel, close: () => undefined }),
     startNatsServer: unused,
     startAgent: unused,
     onSignal: unused,

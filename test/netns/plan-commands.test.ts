@@ -66,6 +66,24 @@ describe.skipIf(!requireRoot("plan commands"))("a plan as commands", () => {
     });
   }
 
+  test("builds what the kernel holds of a udp plan, and says what the agent holds", async () => {
+    const netns = bareHost();
+    const log = history("blue-green").config({ ...DUAL, Backend: { Type: "udp" } });
+    for (const [i, name] of ["h1", "h2"].entries()) {
+      log.join(name, { backend: "udp", vtepMac: null, vtepMacV6: null });
+      log.claim(name, [`10.5.${i + 1}.0/24`, `fd00:5:0:${i + 1}::/64`]);
+    }
+    const plan = desired(log.state(), "h1");
+    runAll(netns, describePlan(plan));
+    const left = (await remaining(netns, plan)).map((line) =>
+      line.split(" ").slice(0, 4).join(" "),
+    );
+    expect(left).toEqual(["ip link set heddle0", "# peer set h2"]);
+    const [device] = netns.ipJson("-d link show heddle0");
+    expect(device).toMatchObject({ mtu: 1472, ifalias: "heddle blue-green" });
+    expect(device?.linkinfo).toMatchObject({ info_kind: "tun", info_data: { multi_queue: true } });
+  });
+
   test("builds tables that nft prints back word for word", () => {
     const netns = bareHost();
     const plan = desired(dual({ Type: "vxlan" }).state(), "h1");

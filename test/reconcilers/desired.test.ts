@@ -13,6 +13,7 @@ import { type History, history } from "../support/history.ts";
 const FOLDER = join(import.meta.dir, "../fixtures/plan");
 const V4 = { Network: "10.5.0.0/16" };
 const V6 = { EnableIPv6: true, IPv6Network: "fd00:5::/48" };
+const UDP = { backend: "udp", vtepMac: null, vtepMacV6: null } as const;
 const FAR = { publicIp: "203.0.113.7", underlay: { local: "203.0.113.7" } };
 
 const cases: { readonly [name: string]: { readonly says: string; readonly log: History } } = {
@@ -77,6 +78,52 @@ const cases: { readonly [name: string]: { readonly says: string; readonly log: H
       .claim("h2", ["10.5.2.0/24"])
       .join("h3", { ...FAR, backend: "host-gw" })
       .claim("h3", ["10.5.3.0/24"]),
+  },
+  "udp-v4": {
+    says: "one TUN, one route for the network, and peers in the packet path",
+    log: history("default")
+      .config({ ...V4, Backend: { Type: "udp" } })
+      .join("h1", { ...UDP, capabilities: ["offload", "encap"] })
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2", { ...UDP, capabilities: ["offload", "encap", "later"] })
+      .claim("h2", ["10.5.2.0/24"])
+      .join("h3", UDP)
+      .claim("h3", ["10.5.3.0/24"]),
+  },
+  "udp-v6": {
+    says: "takes 48 bytes off the MTU when the outer header is IPv6",
+    log: history("default")
+      .config({ EnableIPv4: false, ...V6, Backend: { Type: "udp", Port: 4000, MTU: 1400 } })
+      .join("h1", { ...UDP, publicIp: null, underlay: { local: null } })
+      .claim("h1", ["fd00:5:0:1::/64"])
+      .join("h2", { ...UDP, publicIp: null })
+      .claim("h2", ["fd00:5:0:2::/64"]),
+  },
+  "udp-dual": {
+    says: "carries both families over IPv4, and over IPv6 to whom has no other",
+    log: history("default")
+      .config({ ...V4, ...V6, Backend: { Type: "udp", MTU: 9000 } })
+      .join("h1", UDP)
+      .claim("h1", ["10.5.1.0/24", "fd00:5:0:1::/64"])
+      .join("h2", UDP)
+      .claim("h2", ["10.5.2.0/24", "fd00:5:0:2::/64"])
+      .join("h3", { ...UDP, publicIp: null })
+      .claim("h3", ["10.5.3.0/24", "fd00:5:0:3::/64"]),
+  },
+  "udp-foreign": {
+    says: "needs no MAC of a foreign peer, and routes to it outside the network too",
+    log: history("default")
+      .config({ ...V4, Backend: { Type: "udp" } })
+      .join("h1", { ...UDP, publicIp: "203.0.113.1", capabilities: [] })
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2", { ...UDP, publicIp: null, publicIpv6: null })
+      .claim("h2", ["10.5.2.0/24"])
+      .join("h3", { backend: "vxlan" })
+      .claim("h3", ["10.5.3.0/24"])
+      .join("h4", { ...UDP, capabilities: ["offload", "encap"] })
+      .claim("h4", ["10.5.4.0/24"])
+      .peer("flannel", "10.5.200.0/24", "198.18.9.9")
+      .peer("outside", "192.168.7.0/24", "198.18.9.10"),
   },
   alloc: {
     says: "leases only and leaves the kernel alone",

@@ -89,7 +89,7 @@ describe("diff of any wanted and any found state", () => {
   });
 });
 
-const RANK = { link: 0, addr: 1, sysctl: 2, fdb: 3, neigh: 4, route: 5, rule: 6 } as const;
+const RANK = { link: 0, addr: 1, sysctl: 2, peer: 3, fdb: 4, neigh: 5, route: 6, rule: 7 } as const;
 
 describe("diff on a host", () => {
   const log = history(FABRIC).config({ Network: "10.5.0.0/16" }).join("h1");

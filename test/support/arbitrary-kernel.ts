@@ -14,29 +14,39 @@ import {
   type Route,
   type RuleTable,
   type Sysctl,
+  type TunPeer,
 } from "../../src/reconcilers/kernel-state.ts";
 import { ruleTable } from "../../src/reconcilers/rule.ts";
 
 export const FABRIC = "blue";
-const OURS = ["heddle.1", "heddle-v6.1"];
+const OURS = ["heddle.1", "heddle-v6.1", "heddle0"];
 const MACS = ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"];
 const SUBNETS = ["10.5.1.0", "10.5.2.0", "10.5.3.0", "10.5.4.0"];
 
 const linkOf = (names: readonly string[], alias: fc.Arbitrary<string | null>) =>
-  fc.record<Link>({
-    name: fc.constantFrom(...names),
-    kind: fc.constantFrom("vxlan", "vxlan", "dummy"),
-    vni: fc.constantFrom(1, 1, 7),
-    port: fc.constant(8472),
-    local: fc.constantFrom("198.18.0.1", "198.18.0.9"),
-    underlay: fc.constant("eth0"),
-    learning: fc.boolean(),
-    gbp: fc.constant(false),
-    mac: fc.constantFrom(...MACS),
-    mtu: fc.constantFrom(1450, 1400),
-    up: fc.boolean(),
-    alias,
-  });
+  fc
+    .record<Link>({
+      name: fc.constantFrom(...names),
+      kind: fc.constantFrom("vxlan", "vxlan", "tun", "dummy"),
+      vni: fc.constantFrom(1, 1, 7),
+      port: fc.constant(8472),
+      local: fc.constantFrom("198.18.0.1", "198.18.0.9"),
+      underlay: fc.constant("eth0"),
+      learning: fc.boolean(),
+      gbp: fc.constant(false),
+      mac: fc.constantFrom(...MACS),
+      mtu: fc.constantFrom(1450, 1400),
+      up: fc.boolean(),
+      alias,
+    })
+    .map(asKind);
+
+/** A TUN has none of a vxlan's properties, and an end of its own. */
+function asKind(link: Link): Link {
+  if (link.kind !== "tun") return link;
+  const tun = { listen: [link.local], subnets: ["10.5.1.0/24"] };
+  return { ...link, vni: 0, port: 8285, local: "", underlay: "", learning: false, mac: "", tun };
+}
 
 const addrOf = (devs: readonly string[]) =>
   fc.record<Addr>({
@@ -73,6 +83,16 @@ const fdbOf = (devs: readonly string[]) =>
     extra: fc.constant(null),
   });
 
+const peerOf = (devs: readonly string[]) =>
+  fc.record<TunPeer>({
+    dev: fc.constantFrom(...devs),
+    name: fc.constantFrom("h2", "h3", "peer:f5"),
+    subnets: fc.constantFrom(["10.5.2.0/24"], ["10.5.3.0/24", "fd00:5::/64"]),
+    ip: fc.constantFrom("198.18.0.2", "198.18.0.3"),
+    port: fc.constantFrom(8285, 4000),
+    capabilities: fc.constantFrom([], ["offload"]),
+  });
+
 const sysctlOf = fc.record<Sysctl>({
   path: fc.constantFrom("net/ipv4/ip_forward", "net/ipv6/conf/heddle-v6.1/accept_ra"),
   value: fc.constantFrom("0", "1"),
@@ -97,6 +117,7 @@ interface Parts {
   fdb: Fdb[];
   sysctls: Sysctl[];
   rules: RuleTable[];
+  peers: TunPeer[];
 }
 
 /** Without what would stand on a device that is not there. */
@@ -109,6 +130,7 @@ function assemble(all: Parts): KernelState {
     routes: all.routes.filter(there),
     neighs: all.neighs.filter(there),
     fdb: all.fdb.filter(there),
+    peers: all.peers.filter(there),
     sysctls: all.sysctls.filter((o) => !o.path.includes("v6.1") || names.has("heddle-v6.1")),
   };
   const state = emptyKernelState();
@@ -119,6 +141,7 @@ function assemble(all: Parts): KernelState {
   for (const o of parts.fdb) state.fdb.set(keyOf.fdb(o), o);
   for (const o of parts.sysctls) state.sysctls.set(keyOf.sysctl(o), o);
   for (const o of parts.rules) state.rules.set(keyOf.rule(o), o);
+  for (const o of parts.peers) state.peers.set(keyOf.peer(o), o);
   return state;
 }
 
@@ -136,6 +159,7 @@ export const wantedState: fc.Arbitrary<KernelState> = fc
     fdb: fc.uniqueArray(fdbOf(OURS), { maxLength: 4, selector: (o) => `${o.dev} ${o.mac}` }),
     sysctls: some(sysctlOf),
     rules: fc.array(tableOf, { maxLength: 1 }),
+    peers: some(peerOf(OURS)),
   })
   .map(assemble);
 
@@ -156,5 +180,6 @@ export const foundState: fc.Arbitrary<KernelState> = fc
     fdb: some(fdbOf([...OURS, "heddle.7", "heddle.9"])),
     sysctls: some(sysctlOf),
     rules: fc.array(tableOf, { maxLength: 1 }),
+    peers: some(peerOf([...OURS, "heddle.7", "heddle.9"])),
   })
   .map(assemble);

@@ -92,6 +92,7 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
           route: state.routes,
           sysctl: state.sysctls,
           rule: state.rules,
+          peer: state.peers,
         }[op.noun];
         expect(map.get(op.key) as unknown).toEqual(op.object);
       }

@@ -16,6 +16,7 @@ import {
   PROTOCOL,
   type Route,
 } from "../../src/reconcilers/kernel-state.ts";
+import { mustRecreate } from "../../src/reconcilers/link.ts";
 import type { NounTypes, Op, OpOutcome } from "../../src/reconcilers/op.ts";
 import {
   connectedRoutes,
@@ -135,6 +136,7 @@ export class KernelModel implements Kernel {
       const link = this.state.links.get(name);
       if (link !== undefined) found.links.set(name, link);
     }
+    copyWhere(this.state.peers, found.peers, ({ dev }) => devs.has(dev));
     copyWhere(this.state.addrs, found.addrs, ({ dev }) => devs.has(dev));
     copyWhere(
       this.state.neighs,
@@ -228,7 +230,7 @@ export class KernelModel implements Kernel {
     }
   }
 
-  #applyOnLink(op: Extract<Op, { noun: "addr" | "neigh" | "fdb" }>): OpOutcome {
+  #applyOnLink(op: Extract<Op, { noun: "addr" | "neigh" | "fdb" | "peer" }>): OpOutcome {
     const link = this.state.links.get(op.object.dev);
     if (op.verb === "del") {
       if (op.noun === "addr") this.#dropAddr(op.key);
@@ -237,6 +239,7 @@ export class KernelModel implements Kernel {
     }
     if (link === undefined) return refused(ENODEV, `ENODEV: no device ${op.object.dev}`);
     if (op.noun === "addr") this.#setAddr(op.object);
+    else if (op.noun === "peer") this.state.peers.set(op.key, op.object);
     else if (op.noun === "neigh") this.state.neighs.set(op.key, { ...op.object, permanent: true });
     else return this.#setFdb(link, op.object);
     return OK;
@@ -303,7 +306,9 @@ export class KernelModel implements Kernel {
     const have = this.state.links.get(want.name);
     // Without a mark, the MAC address of this node tells.
     const unmarked = verb === "set" && !have?.alias && have?.mac === want.mac;
-    const ours = have?.kind === "vxlan" && (unmarked || have.alias?.startsWith("heddle "));
+    const ours =
+      (have?.kind === "vxlan" || have?.kind === "tun") &&
+      (unmarked || have.alias?.startsWith("heddle "));
     if (have !== undefined && !ours) {
       const text = `EEXIST: device ${want.name} exists and is not ours (kind ${have.kind})`;
       return refused(17, text);
@@ -312,15 +317,10 @@ export class KernelModel implements Kernel {
       if (have !== undefined) this.#dropLink(want.name);
       return OK;
     }
-    if (!this.state.links.has(want.underlay)) {
+    if (want.kind !== "tun" && !this.state.links.has(want.underlay)) {
       return refused(ENODEV, `ENODEV: no underlay device ${want.underlay}`);
     }
-    const inPlace =
-      have !== undefined &&
-      have.vni === want.vni &&
-      have.port === want.port &&
-      have.gbp === want.gbp &&
-      familyOf(have.local) === familyOf(want.local);
+    const inPlace = have !== undefined && !mustRecreate(want, have);
     if (have !== undefined && !inPlace) this.#dropLink(want.name);
     if (!inPlace) this.#makeLink(want);
     else {
@@ -346,6 +346,7 @@ export class KernelModel implements Kernel {
     deleteWhere(this.state.routes, on);
     deleteWhere(this.state.neighs, on);
     deleteWhere(this.state.fdb, on);
+    deleteWhere(this.state.peers, on);
     // A vxlan device goes with its underlay (vxlan_handle_lowerdev_unregister).
     for (const link of Array.from(this.state.links.values())) {
       if (link.underlay === name) this.#dropLink(link.name);
@@ -363,8 +364,11 @@ export class KernelModel implements Kernel {
   }
 
   #mapOf(noun: Exclude<Noun, "link">): Map<string, unknown> {
-    const { addrs, routes, neighs, fdb, sysctls, rules } = this.state;
-    const maps = { addr: addrs, route: routes, neigh: neighs, fdb, sysctl: sysctls, rule: rules };
+    const { addrs, routes, neighs, fdb, sysctls, rules, peers } = this.state;
+    const maps = {
+      ...{ addr: addrs, route: routes, neigh: neighs },
+      ...{ fdb, sysctl: sysctls, rule: rules, peer: peers },
+    };
     return maps[noun] as Map<string, unknown>;
   }
 

@@ -39,6 +39,7 @@ const CASES: readonly Case[] = [
   ...["main.ts", "ffi/libc.ts", "../test/support/x.ts"].map((a) => refused("cli", `../${a}`)),
   ...["events/x.ts", "reconcilers/x.ts", "agent/x.ts"].map((a) => refused("ffi", `../${a}`)),
   refused("reconcilers/kernel-netlink-z", "../agent/x.ts"),
+  refused("reconcilers/kernel-tunnel-z", "../agent/x.ts"),
   refused("agent/os-z", "../http/x.ts"),
   ...["bun", "bun:sqlite", "node:fs", "@nats-io/jetstream", "hono", "@logtape/logtape"].flatMap(
     (library) => [refused("events", library), refused("reconcilers", library)],
@@ -60,6 +61,7 @@ const CASES: readonly Case[] = [
   accepted("events/status-jetstream", "@nats-io/jetstream"),
   accepted("reconcilers", "../events/address.ts"),
   accepted("reconcilers/kernel-netlink-z", "../ffi/libc.ts"),
+  accepted("reconcilers/kernel-tunnel-z", "../ffi/tunnel.ts"),
   accepted("agent", "node:fs"),
   accepted("agent/os-z", "../ffi/libc.ts"),
   accepted("http", "../agent/x.ts"),

@@ -160,6 +160,7 @@ describe("layers", () => {
     ["src/events/log-jetstream-x.ts", "@nats-io/jetstream"],
     ["src/reconcilers/x.ts", "../events/address.ts"],
     ["src/reconcilers/kernel-netlink-x.ts", "../ffi/libc.ts"],
+    ["src/reconcilers/kernel-tunnel-x.ts", "../ffi/tunnel.ts"],
     ["src/agent/os-x.ts", "../ffi/libc.ts"],
     ["src/ffi/netlink/x.ts", "bun:ffi"],
     ["src/cli/x.ts", "../agent/tail.ts"],

@@ -16,11 +16,11 @@ const BELOW: Record<string, readonly string[]> = {
   "main.ts": ["events", "reconcilers", "agent", "http", "cli", "ffi"],
 };
 
-const MAY_USE_FFI = /^src\/(reconcilers\/kernel-netlink[^/]*\.ts|agent\/os-[^/]*\.ts)$/;
+const MAY_USE_FFI = /^src\/(reconcilers\/kernel-(netlink|tunnel)[^/]*\.ts|agent\/os-[^/]*\.ts)$/;
 /** Not pure, though in a pure layer; biome.json lists the same files. */
 const SHELLS_BELOW = [
   /^src\/events\/(log-jetstream[^/]*|status-jetstream|nats-[^/]*)\.ts$/,
-  /^src\/reconcilers\/(loop|kernel-netlink[^/]*)\.ts$/,
+  /^src\/reconcilers\/(loop|kernel-(netlink|tunnel)[^/]*)\.ts$/,
 ];
 /** Libraries that compute and nothing else. */
 const PURE_LIBRARIES = new Set(["zod", "ipaddr.js"]);

@@ -1,0 +1,41 @@
+// What an open tunnel says, in the words of the log and of status; and why none could be opened.
+
+import type { Tunnel, TunnelFeature } from "../ffi/tunnel.ts";
+import { errnoName } from "./errno.ts";
+import type { Link } from "./kernel-state.ts";
+import type { TunnelStatus } from "./tunnel-status.ts";
+
+export function statusOf(
+  { name, port, tun }: Link,
+  tunnel: Pick<Tunnel, "features" | "counters">,
+): TunnelStatus {
+  const { total, peers } = tunnel.counters();
+  return {
+    device: name,
+    port,
+    listen: tun?.listen ?? [],
+    features: tunnel.features().map((feature) => ({
+      name: feature.name,
+      on: feature.on,
+      reason: reasonOf(feature),
+    })),
+    counters: total,
+    peers: Array.from(peers, ([peer, counters]) => ({ name: peer, ...counters })),
+  };
+}
+
+function reasonOf({ on, wanted, errno }: TunnelFeature): string | null {
+  if (on) return null;
+  if (!wanted) return "not wanted";
+  return errno === null ? "needs another feature" : errnoName(errno);
+}
+
+/** One line that a person can act on. */
+export function closedReason(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  // The paths that were tried help nobody who installed the program as it comes.
+  if (text.includes("library is not built")) {
+    return "the packet path is not built: run npm run build:native";
+  }
+  return text.replaceAll(/\s*\n\s*/g, "; ");
+}
