@@ -18,13 +18,13 @@ import {
   removeUnused,
 } from "./kernel-netlink-batch.ts";
 import { Devices } from "./kernel-netlink-dev.ts";
+import { Echoes } from "./kernel-netlink-echo.ts";
 import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
 import { observeFdb } from "./kernel-netlink-fdb.ts";
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
-import { OwnFdb } from "./kernel-netlink-own-fdb.ts";
 import { dumpRoutes, mergeRoutes, routeOf } from "./kernel-netlink-route.ts";
 import { delRules, RuleReader, setRules } from "./kernel-netlink-rule.ts";
 import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
@@ -49,7 +49,7 @@ export class NetlinkKernel implements Kernel {
   readonly #socket: NetlinkSocket;
   readonly #rules: RuleReader;
   readonly #gateways: Gateways = new Map();
-  readonly #ownFdb = new OwnFdb();
+  readonly #echoes = new Echoes();
   /** As last observed. */
   #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
   /** What notifications are about; null until the first observe. */
@@ -150,9 +150,10 @@ export class NetlinkKernel implements Kernel {
 
   async #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
     if (ops.length === 0) return [];
-    for (const { noun, verb, object } of ops) {
-      const index = noun === "fdb" ? devices.indexOf(object.dev) : null;
-      if (noun === "fdb" && index !== null) this.#ownFdb.expect(verb, object, index);
+    for (const op of ops) {
+      if (op.noun !== "fdb" && op.noun !== "neigh") continue;
+      const index = devices.indexOf(op.object.dev);
+      if (index !== null) this.#echoes.expect(op, index);
     }
     return await applyBatch(this.#socket, devices, this.#gateways, ops);
   }
@@ -179,7 +180,7 @@ export class NetlinkKernel implements Kernel {
       netns: this.#netns,
       ownPort: this.#socket.port,
       interest: () => this.#interest,
-      expected: (frame) => this.#ownFdb.isEcho(frame),
+      expected: (frame) => this.#echoes.isEcho(frame),
       onDirty: onChange,
     });
     const timer = setInterval(() => {

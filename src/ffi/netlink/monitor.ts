@@ -1,6 +1,6 @@
 // Tells that something in the kernel changed, without saying what: whoever is told looks again.
 // Notifications arrive through the event loop. Changes made through our own request socket are left
-// out: the kernel names their author, but for vxlan forwarding entries, which `expected` tells.
+// out: the kernel names their author; where it does not, `expected` tells.
 // When the kernel drops notifications it closes the socket with ENOBUFS: that counts as a change,
 // and the socket is opened again.
 
