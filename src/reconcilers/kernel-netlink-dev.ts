@@ -1,5 +1,6 @@
 // Names and indexes of network devices. KernelState knows only names; netlink knows only indexes.
-// A Devices value lives for one observe or apply, because an index dies with its device.
+// A Devices value lives from one look at the kernel to the next: an index dies with its device, and
+// the kernel counts on before it gives it out again.
 
 import { ENODEV, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK } from "../ffi/netlink/constants.ts";
 import { NetlinkError } from "../ffi/netlink/error.ts";

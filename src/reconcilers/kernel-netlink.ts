@@ -50,6 +50,7 @@ export class NetlinkKernel implements Kernel {
   readonly #rules: RuleReader;
   readonly #gateways: Gateways = new Map();
   readonly #echoes = new Echoes();
+  #devices: Devices;
   /** As last observed. */
   #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
   /** What notifications are about; null until the first observe. */
@@ -60,6 +61,7 @@ export class NetlinkKernel implements Kernel {
   constructor(options: NetlinkKernelOptions) {
     this.#netns = options.netns;
     this.#socket = withNetns(options.netns, () => new NetlinkSocket(NETLINK_ROUTE));
+    this.#devices = new Devices(this.#socket);
     this.#rules = new RuleReader(options.netns);
   }
 
@@ -70,7 +72,7 @@ export class NetlinkKernel implements Kernel {
 
   async observe(scope: Scope): Promise<KernelState> {
     const state = emptyKernelState();
-    const devices = new Devices(this.#socket);
+    const devices = this.#freshDevices();
     const links = observeLinks(devices, scope.links);
     for (const link of links) {
       state.links.set(keyOf.link(link), link);
@@ -129,7 +131,7 @@ export class NetlinkKernel implements Kernel {
   }
 
   async apply(ops: readonly Op[]): Promise<readonly OpOutcome[]> {
-    const devices = new Devices(this.#socket);
+    const devices = ops.every(isBatchOp) ? this.#devices : this.#freshDevices();
     const outcomes: OpOutcome[] = [];
     // What a process that died between two batches left over.
     if (!this.#swept) await removeUnused(this.#socket);
@@ -145,7 +147,17 @@ export class NetlinkKernel implements Kernel {
       outcomes.push(await this.#applyOne(devices, op));
     }
     outcomes.push(...(await this.#batch(devices, batch)));
+    if (outcomes.some((outcome) => !outcome.ok)) this.#freshDevices();
     return outcomes;
+  }
+
+  /**
+   * What is known of devices is good until the next look or failure: the kernel does not give an
+   * index to another device, so a stale one fails and never hits the wrong one.
+   */
+  #freshDevices(): Devices {
+    this.#devices = new Devices(this.#socket);
+    return this.#devices;
   }
 
   async #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
