@@ -75,7 +75,8 @@ class ReconcileLoop implements Loop {
   constructor(options: LoopOptions) {
     this.#options = options;
     const { kernel, clock, wanted } = options;
-    this.#context = { kernel, clock, wanted, memory: newMemory(), stamp: () => this.#stamp };
+    const live = { stamp: () => this.#stamp, pause: () => this.#turn() };
+    this.#context = { kernel, clock, wanted, memory: newMemory(), ...live };
   }
 
   wake(): void {
@@ -139,6 +140,7 @@ class ReconcileLoop implements Loop {
 
   /** Lets the event loop turn once; stop() need not wait for it. */
   #turn(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
     return new Promise((resolve) => {
       const cancel = this.#options.clock.after(0, resolve);
       this.#endTurn = () => {

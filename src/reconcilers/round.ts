@@ -68,6 +68,8 @@ export interface RoundContext {
   readonly wanted: () => Wanted;
   /** Another number whenever the kernel may have changed without us. */
   readonly stamp: () => number;
+  /** Lets the event loop, and other processes, have a turn. */
+  readonly pause: () => Promise<void>;
 }
 
 interface Task {
@@ -191,6 +193,8 @@ async function applyPhase(
 /** What is still not as wanted. An op that was accepted and changed nothing counts as failed. */
 async function verify(context: RoundContext, task: Task, attempt: Attempt): Promise<readonly Op[]> {
   const { clock, memory } = context;
+  // Others on this machine may still be about to apply the same event: the dump can wait a moment.
+  await context.pause();
   const have = await look(context, task.scope);
   const rest = diff(task.plan.kernel, have, task.options);
   for (const op of rest) {
