@@ -18,6 +18,7 @@ import type { AgentFiles } from "./files.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
 import { createHostWatch, type HostWatch } from "./host-watch.ts";
 import { createKeep, type Keep } from "./keep.ts";
+import type { Self } from "./keeper.ts";
 import type { Logger } from "./logger.ts";
 import type { Identity } from "./member.ts";
 import { watchStart } from "./offline-start.ts";
@@ -210,7 +211,7 @@ class HostAgent implements Agent {
     await this.end({ code: 0, reason: null });
   }
 
-  private self(): Parameters<typeof createKeep>[0]["self"] extends () => infer S ? S : never {
+  private self(): Omit<Self, "joined" | "followedForMs"> {
     const { node, instance, ttlSeconds, marginSeconds } = this.options;
     const { config, nodes } = this.tail.state();
     // While the tunnel is closed it is the next one that counts, which can do what the last could.

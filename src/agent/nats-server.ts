@@ -63,6 +63,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   });
   try {
     const url = await ready(child, log, exited, dir);
+    // Read by now, both ways; what is gone cannot be left behind when this process is killed.
+    await rm(dir, { recursive: true, force: true });
     return { url, pid: child.pid, version, exited, stop: () => stop(child, exited) };
   } catch (error) {
     child.kill("SIGKILL");

@@ -109,17 +109,6 @@ export interface RuleChain {
   readonly rules: readonly string[];
 }
 
-export interface KernelState {
-  readonly links: ReadonlyMap<string, Link>;
-  readonly addrs: ReadonlyMap<string, Addr>;
-  readonly routes: ReadonlyMap<string, Route>;
-  readonly neighs: ReadonlyMap<string, Neigh>;
-  readonly fdb: ReadonlyMap<string, Fdb>;
-  readonly sysctls: ReadonlyMap<string, Sysctl>;
-  readonly rules: ReadonlyMap<string, RuleTable>;
-  readonly peers: ReadonlyMap<string, TunPeer>;
-}
-
 export type Noun = "link" | "addr" | "route" | "neigh" | "fdb" | "sysctl" | "rule" | "peer";
 
 export const keyOf = {
@@ -134,6 +123,7 @@ export const keyOf = {
   peer: (o: TunPeer): string => o.name,
 } as const;
 
+/** While it is being put together. */
 export interface MutableKernelState {
   readonly links: Map<string, Link>;
   readonly addrs: Map<string, Addr>;
@@ -144,6 +134,15 @@ export interface MutableKernelState {
   readonly rules: Map<string, RuleTable>;
   readonly peers: Map<string, TunPeer>;
 }
+
+export type KernelState = {
+  readonly [Table in keyof MutableKernelState]: MutableKernelState[Table] extends Map<
+    string,
+    infer Value
+  >
+    ? ReadonlyMap<string, Value>
+    : never;
+};
 
 export function emptyKernelState(): MutableKernelState {
   return {

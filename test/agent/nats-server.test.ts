@@ -44,7 +44,8 @@ test("chooses a port of its own on the loopback, for each server another", async
 
 test("stops when told, and leaves only its store", async () => {
   const server = await start();
-  expect(await leftovers()).toHaveLength(1);
+  // Nothing to clean up even while it runs: a killed parent leaves nothing behind.
+  expect(await leftovers()).toHaveLength(0);
   await server.stop();
   await server.stop();
   expect(await isRunning(server.pid)).toBeFalse();
