@@ -39,7 +39,7 @@ export async function connectLog(options: LogOptions): Promise<LogConnection> {
     log: {
       info: () => info(link, names),
       get: (seq) => get(link, names, seq),
-      read: (from, signal) => read(link, names, from, signal),
+      read: (from, signal, last) => read(link, names, { from, last: last ?? null }, signal),
       append: (message) => append(link, names, message),
     },
     status: statusBoard(link, names, options.fabric),
@@ -78,25 +78,34 @@ async function get(link: NatsLink, names: FabricStreams, seq: number): Promise<R
 async function* read(
   link: NatsLink,
   names: FabricStreams,
-  from: number,
+  range: { readonly from: number; readonly last: number | null },
   signal: AbortSignal,
 ): AsyncIterable<readonly Recorded[]> {
-  const reader = await untilAborted(signal, () => openAt(link, names, from));
+  const { from, last } = range;
+  if (last !== null && last < from) return;
+  const reader = await untilAborted(signal, () => openAt(link, names, range));
   if (reader === null) return;
   try {
     for (;;) {
       const batch = await reader.next(signal);
       if (batch === null) return;
       yield batch;
+      if (last !== null && (batch.at(-1)?.seq ?? 0) >= last) return;
     }
   } finally {
     reader.close();
   }
 }
 
-async function openAt(link: NatsLink, names: FabricStreams, from: number): Promise<PullReader> {
+async function openAt(
+  link: NatsLink,
+  names: FabricStreams,
+  { from, last }: { readonly from: number; readonly last: number | null },
+): Promise<PullReader> {
   if (from < 1) throw new LogError("gap", `${names.log} begins at 1, after ${from}`);
-  const reader = await PullReader.open(link, { stream: names.log, from, contiguous: true });
+  const limit = last === null ? null : last - from + 1;
+  const start = { stream: names.log, from, limit, contiguous: true };
+  const reader = await PullReader.open(link, start);
   try {
     await refuseOutside(link, names, from);
     return reader;
