@@ -1,8 +1,7 @@
 // heddle serve: the fabric's HTTP hook. It follows the log, answers from it, and keeps nothing of
 // its own; it needs no privileges and runs on any machine that reaches the log.
 
-import { createApp } from "../http/app.ts";
-import { createFollower } from "../http/follower.ts";
+import { createHook } from "../http/hook.ts";
 import { serveTcp } from "../http/tcp-server.ts";
 import { logOptions } from "./connection.ts";
 import type { Deps } from "./deps.ts";
@@ -27,16 +26,13 @@ export async function serve(deps: Deps, flags: ServeFlags): Promise<number> {
   });
   const { clock, version, wallMs } = deps;
   const { log, status: board } = connection;
-  const follower = createFollower({ log, clock, fabric });
   const newId = (): string => crypto.randomUUID();
-  const app = createApp({
-    ...{ fabric, version, follower, log, board, clock, wallMs, logger, newId },
-  });
+  const hook = createHook({ fabric, version, log, board, clock, wallMs, logger, newId });
   const stop = new AbortController();
   const forget = deps.onSignal(() => stop.abort());
   try {
-    const following = follower.run(stop.signal);
-    const server = serveTcp(app, listen);
+    const following = hook.run(stop.signal);
+    const server = serveTcp(hook.app, listen);
     logger.info("listening", { url: server.url });
     await following;
     await server.close();

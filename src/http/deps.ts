@@ -6,11 +6,14 @@ import type { Clock } from "../events/clock.ts";
 import type { EventLog } from "../events/log.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 import type { Follower } from "./follower.ts";
+import type { History } from "./history.ts";
+import type { Pages } from "./pages.ts";
+import type { Writer } from "./writer.ts";
 
-export interface HookDeps {
+/** What the caller has. */
+export interface HookWorld {
   readonly fabric: string;
   readonly version: string;
-  readonly follower: Follower;
   readonly log: EventLog;
   readonly board: StatusBoard;
   readonly clock: Clock;
@@ -19,4 +22,12 @@ export interface HookDeps {
   readonly logger: Logger;
   /** A new unique id for an event. */
   readonly newId: () => string;
+}
+
+/** What the routes have. */
+export interface HookDeps extends HookWorld {
+  readonly follower: Follower;
+  readonly history: History;
+  readonly pages: Pages;
+  readonly writer: Writer;
 }

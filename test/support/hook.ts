@@ -7,15 +7,15 @@ import type { Draft } from "../../src/events/event.ts";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import type { TokenScope } from "../../src/events/state.ts";
 import { subjectOf } from "../../src/events/subject.ts";
-import { createApp, type HookApp } from "../../src/http/app.ts";
+import type { HookApp } from "../../src/http/app.ts";
 import { newToken } from "../../src/http/bearer.ts";
-import type { HookDeps } from "../../src/http/deps.ts";
-import { createFollower } from "../../src/http/follower.ts";
+import type { HookDeps, HookWorld } from "../../src/http/deps.ts";
+import { createHook } from "../../src/http/hook.ts";
 import { serveTcp, type TcpServer } from "../../src/http/tcp-server.ts";
 import { TestNats } from "./nats.ts";
 import { realClock } from "./real-clock.ts";
 
-const FABRIC = "hook";
+export const FABRIC = "hook";
 
 interface Server {
   readonly app: HookApp;
@@ -76,23 +76,20 @@ export class TestHook {
   }
 
   /** One more server over the same log. */
-  async another(part: Partial<HookDeps> = {}): Promise<Server> {
+  async another(part: Partial<HookWorld> = {}): Promise<Server> {
     const { log, status: board } = await this.nats.connect(FABRIC);
-    const clock = realClock;
-    const follower = createFollower({ log, clock, fabric: FABRIC });
-    const deps: HookDeps = {
-      ...{ fabric: FABRIC, version: "test", follower, log, board, clock },
+    const hook = createHook({
+      ...{ fabric: FABRIC, version: "test", log, board, clock: realClock },
       wallMs: () => Date.now(),
       logger: this.#logger(),
       newId: () => crypto.randomUUID(),
       ...part,
-    };
-    void follower.run(this.#stop.signal);
-    const app = createApp(deps);
-    const tcp = serveTcp(app, { hostname: "127.0.0.1", port: 0 });
-    const server = { app, tcp, deps };
+    });
+    void hook.run(this.#stop.signal);
+    const tcp = serveTcp(hook.app, { hostname: "127.0.0.1", port: 0 });
+    const server = { ...hook, tcp };
     this.#servers.push(server);
-    await follower.reached((await log.info()).lastSeq, 5000);
+    await hook.deps.follower.reached((await log.info()).lastSeq, 5000);
     return server;
   }
 
