@@ -4,7 +4,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Cidr, containsIp, parseIp } from "../events/address.ts";
-import { decodeSnapshot, type StateDocument, stateDocument } from "../events/snapshot.ts";
+import { decodeSnapshot } from "../events/snapshot.ts";
+import { type StateDocument, stateDocument } from "../events/state-document.ts";
 import { askAgent } from "./agent-client.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
