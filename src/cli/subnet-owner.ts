@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Cidr, containsIp, parseIp } from "../events/address.ts";
+import { foldTo } from "../events/past.ts";
 import { decodeSnapshot } from "../events/snapshot.ts";
 import { type StateDocument, stateDocument } from "../events/state-document.ts";
 import { askAgent } from "./agent-client.ts";
@@ -11,7 +12,6 @@ import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { knownFailure } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
-import { foldTo } from "./past.ts";
 import { socketPath, subnetFile } from "./paths.ts";
 
 interface OwnerFlags extends LogFlags, NodeFlag {
