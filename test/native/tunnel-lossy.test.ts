@@ -5,6 +5,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Adversary, type Faults } from "../support/adversary.ts";
 import { type Netns, requireRoot } from "../support/netns.ts";
+import { kernelCounts } from "../support/snmp.ts";
 import {
   makeTunnelPair,
   type PairOptions,
@@ -67,21 +68,10 @@ function keepOrder(netns: Netns): void {
 
 /** Datagrams that the host's kernel took from the underlay and refused, by its own counts. */
 function refusedByKernel({ host }: TunnelHost): number {
-  const six = host.exec(["cat", "/proc/net/snmp6"]);
-  const four = host.exec(["cat", "/proc/net/snmp"]).split("\n");
-  const ofFour = (protocol: string, name: string): number => {
-    const [head = "", values = ""] = four.filter((line) => line.startsWith(`${protocol}:`));
-    return Number(values.split(" ")[head.split(" ").indexOf(name)]);
-  };
-  const ofSix = (name: string): number => Number(new RegExp(`${name}\\s+(\\d+)`).exec(six)?.[1]);
-  return (
-    ["InErrors", "NoPorts"].reduce((sum, name) => sum + ofFour("Udp", name), 0) +
-    ["InHdrErrors", "InAddrErrors", "InDiscards"].reduce((s, name) => s + ofFour("Ip", name), 0) +
-    ["Udp6InErrors", "Udp6NoPorts", "Ip6InHdrErrors", "Ip6InTruncatedPkts"].reduce(
-      (sum, name) => sum + ofSix(name),
-      0,
-    )
-  );
+  const count = kernelCounts(host);
+  const four = ["UdpInErrors", "UdpNoPorts", "IpInHdrErrors", "IpInAddrErrors", "IpInDiscards"];
+  const six = ["Udp6InErrors", "Udp6NoPorts", "Ip6InHdrErrors", "Ip6InTruncatedPkts"];
+  return [...four, ...six].reduce((sum, name) => sum + count(name), 0);
 }
 
 const ARRIVED = ["rx_packets", "rx_decap_packets"] as const;

@@ -165,13 +165,6 @@ export async function transfer(
   }
 }
 
-/** IP packets that a namespace received, by its own count. */
-export function ipReceived(netns: Netns): number {
-  const lines = netns.exec(["cat", "/proc/net/snmp"]).split("\n");
-  const [head = "", values = ""] = lines.filter((line) => line.startsWith("Ip:"));
-  return Number(values.split(" ")[head.split(" ").indexOf("InReceives")]);
-}
-
 /** A feature that is off in both directions of the kernel path, so that the threads do the work. */
 export const USERSPACE = { "kernel-encap": false, "kernel-decap": false } as const;
 
