@@ -1,7 +1,7 @@
 /*
  * Sends UDP datagrams with any source address and port, for tests that play the stranger. Theory
  * of operation: a raw socket with the caller's own IP and UDP header; no UDP checksum over IPv4,
- * a right one over IPv6; over IPv4 in fragments where one packet is too small. Payloads come on
+ * a right one over IPv6; in fragments where one packet is too small. Payloads come on
  * stdin as a series of [u32 length][bytes], and are sent once, or again and again at a steady rate
  * until as many went out. Says how many were sent.
  *
@@ -17,7 +17,8 @@
 
 #define PAYLOAD_MAX 65000
 #define PAYLOADS_MAX 65536
-#define FRAGMENT 1480u
+/** Of the UDP datagram, in a packet of 1500 bytes of either family; a multiple of 8. */
+#define FRAGMENT 1448u
 
 static struct target {
 	int fd, family;
@@ -31,7 +32,7 @@ static struct payload {
 	uint32_t length;
 } payloads[PAYLOADS_MAX];
 
-static uint8_t packet[48 + PAYLOAD_MAX];
+static uint8_t packet[56 + PAYLOAD_MAX];
 
 static void put16(uint8_t *p, unsigned int value)
 {
@@ -62,24 +63,45 @@ static int send_packet(unsigned int length)
 		      target.to_length) < 0;
 }
 
+/* Where the fragment at @at of the UDP datagram goes; writes the headers in front of it. */
+static uint8_t *fragment_headers(unsigned int at, unsigned int size, int more)
+{
+	static uint16_t identity;
+
+	identity += at == 0;
+	if (target.family == AF_INET) {
+		put16(packet + 2, 20 + size);
+		put16(packet + 4, identity);
+		put16(packet + 6, (at / 8) | (more ? 0x2000 : 0));
+		return packet + 20;
+	}
+	put16(packet + 4, 8 + size);
+	packet[6] = IPPROTO_FRAGMENT;
+	memset(packet + 40, 0, 8);
+	packet[40] = IPPROTO_UDP;
+	put16(packet + 42, at | (more ? 1 : 0));
+	put16(packet + 46, identity);
+	return packet + 48;
+}
+
 static int send_fragments(unsigned int l4_length)
 {
 	static uint8_t whole[8 + PAYLOAD_MAX];
-	static uint16_t identity;
 	int failed = 0;
 
-	memcpy(whole, packet + 20, l4_length);
-	put16(packet + 4, ++identity);
+	memcpy(whole, packet + target.l3, l4_length);
 	for (unsigned int at = 0; at < l4_length; at += FRAGMENT) {
 		unsigned int rest = l4_length - at, size = rest < FRAGMENT ? rest : FRAGMENT;
+		uint8_t *to = fragment_headers(at, size, rest > FRAGMENT);
 
-		memcpy(packet + 20, whole + at, size);
-		put16(packet + 2, 20 + size);
-		put16(packet + 6, (at / 8) | (rest > FRAGMENT ? 0x2000 : 0));
-		failed |= send_packet(20 + size);
+		memcpy(to, whole + at, size);
+		failed |= send_packet((unsigned int)(to - packet) + size);
 	}
-	memcpy(packet + 20, whole, 8);
-	put16(packet + 6, 0);
+	memcpy(packet + target.l3, whole, 8);
+	if (target.family == AF_INET6)
+		packet[6] = IPPROTO_UDP;
+	else
+		put16(packet + 6, 0);
 	return failed;
 }
 
@@ -90,15 +112,14 @@ static int send_payload(const struct payload *p)
 	memcpy(packet + target.l3 + 8, p->data, p->length);
 	put16(packet + target.l3 + 4, l4_length);
 	if (target.family == AF_INET6) {
-		put16(packet + 4, l4_length);
 		put16(packet + 46, 0);
 		checksum6(l4_length);
-		return send_packet(40 + l4_length);
 	}
 	if (l4_length > FRAGMENT)
 		return send_fragments(l4_length);
-	put16(packet + 2, 20 + l4_length);
-	return send_packet(20 + l4_length);
+	put16(packet + (target.family == AF_INET6 ? 4 : 2),
+	      target.family == AF_INET6 ? l4_length : 20 + l4_length);
+	return send_packet(target.l3 + l4_length);
 }
 
 static int target_open(char **argv)
