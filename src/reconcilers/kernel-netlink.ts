@@ -21,6 +21,7 @@ import { Devices } from "./kernel-netlink-dev.ts";
 import { Echoes } from "./kernel-netlink-echo.ts";
 import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
 import { observeFdb } from "./kernel-netlink-fdb.ts";
+import { type Configured, configuredOn, isLearnt } from "./kernel-netlink-learnt.ts";
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
@@ -55,6 +56,7 @@ export class NetlinkKernel implements Kernel {
   #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
   /** What notifications are about; null until the first observe. */
   #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
+  #configured: Configured = new Map();
   #swept = false;
 
   /** Throws NativeError without CAP_NET_ADMIN or the needed kernel options. */
@@ -77,7 +79,7 @@ export class NetlinkKernel implements Kernel {
     for (const link of links) {
       state.links.set(keyOf.link(link), link);
       const index = devices.indexOf(link.name);
-      if (index !== null) this.#observeDevice(state, link, index);
+      if (index !== null) this.#observeDevice(state, devices, link, index);
       // Dumps run without a pause; between devices others may have their turn.
       await new Promise(setImmediate);
     }
@@ -88,6 +90,7 @@ export class NetlinkKernel implements Kernel {
     for (const table of this.#rules.observe(scope.rules)) {
       state.rules.set(keyOf.rule(table), table);
     }
+    this.#configured = configuredOn(state, (dev) => devices.indexOf(dev));
     this.#interest = {
       indexes: new Set(links.flatMap((link) => devices.indexOf(link.name) ?? [])),
       tables: new Set(scope.rules.map((key) => key.slice(key.indexOf(" ") + 1))),
@@ -97,6 +100,7 @@ export class NetlinkKernel implements Kernel {
 
   #observeDevice(
     state: MutableKernelState,
+    devices: Devices,
     { name, kind, learning }: { name: string; kind: string; learning: boolean },
     index: number,
   ): void {
@@ -107,8 +111,10 @@ export class NetlinkKernel implements Kernel {
       state.neighs.set(keyOf.neigh(neigh), neigh);
     }
     if (kind !== "vxlan") return;
-    for (const fdb of observeFdb(this.#socket, { dev: name, index, learning })) {
-      state.fdb.set(keyOf.fdb(fdb), fdb);
+    for (const fdb of observeFdb(this.#socket, devices, { dev: name, index, learning })) {
+      const key = keyOf.fdb(fdb);
+      // Of several under one key (a second port), the one that is not as it should be counts.
+      if (!state.fdb.get(key)?.extra) state.fdb.set(key, fdb);
     }
   }
 
@@ -193,7 +199,7 @@ export class NetlinkKernel implements Kernel {
       ownPort: this.#socket.port,
       ownRulePort: this.#rules.port,
       interest: () => this.#interest,
-      expected: (frame) => this.#echoes.isEcho(frame),
+      expected: (frame) => this.#echoes.isEcho(frame) || isLearnt(frame, this.#configured),
       onDirty: onChange,
     });
     const timer = setInterval(() => {
