@@ -3,6 +3,7 @@
 
 import type { Recorded } from "../events/log.ts";
 import { recordBytes } from "../events/record-bytes.ts";
+import { sha256 } from "./sha256.ts";
 
 const GENESIS = new Uint8Array(32);
 
@@ -33,8 +34,4 @@ export function hex(hash: Uint8Array): string {
 
 export function fromHex(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text, "hex"));
-}
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return Bun.SHA256.hash(bytes) as unknown as Uint8Array;
 }
