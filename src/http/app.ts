@@ -8,6 +8,7 @@ import type { Env } from "./context.ts";
 import type { HookDeps } from "./deps.ts";
 import { Problem, problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
+import { auditRoutes } from "./routes-audit.ts";
 import { healthRoutes } from "./routes-health.ts";
 import { stateRoutes } from "./routes-state.ts";
 
@@ -18,6 +19,7 @@ export function createApp(deps: HookDeps): HookApp {
   app.use(authenticate(deps));
   app.route("/", healthRoutes(deps));
   app.route("/", stateRoutes(deps));
+  app.route("/", auditRoutes(deps));
   document(app, deps);
   app.notFound((c) => problem(c, 404, `no such resource: ${c.req.method} ${c.req.path}`));
   app.onError((error, c) => {

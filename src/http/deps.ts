@@ -5,12 +5,14 @@ import type { Logger } from "../agent/logger.ts";
 import type { Clock } from "../events/clock.ts";
 import type { EventLog } from "../events/log.ts";
 import type { StatusBoard } from "../events/status-board.ts";
+import type { Auditor } from "./auditor.ts";
 import type { Follower } from "./follower.ts";
 
 export interface HookDeps {
   readonly fabric: string;
   readonly version: string;
   readonly follower: Follower;
+  readonly audit: Auditor;
   readonly log: EventLog;
   readonly board: StatusBoard;
   readonly clock: Clock;

@@ -2,12 +2,15 @@
 // scope. Several of one log can be had with `another`. Everything is gone after `close`.
 
 import type { Logger } from "../../src/agent/logger.ts";
+import { originOf } from "../../src/events/checkpoint.ts";
 import { encode } from "../../src/events/codec.ts";
 import type { Draft } from "../../src/events/event.ts";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import type { TokenScope } from "../../src/events/state.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import { createApp, type HookApp } from "../../src/http/app.ts";
+import { newSigner } from "../../src/http/audit-key.ts";
+import { createAuditor } from "../../src/http/auditor.ts";
 import { newToken } from "../../src/http/bearer.ts";
 import type { HookDeps } from "../../src/http/deps.ts";
 import { createFollower } from "../../src/http/follower.ts";
@@ -16,6 +19,8 @@ import { TestNats } from "./nats.ts";
 import { realClock } from "./real-clock.ts";
 
 const FABRIC = "hook";
+/** Of the first server, which signs the log's checkpoints. */
+const SIGNER = newSigner(originOf(FABRIC)).key;
 
 interface Server {
   readonly app: HookApp;
@@ -77,17 +82,23 @@ export class TestHook {
 
   /** One more server over the same log. */
   async another(part: Partial<HookDeps> = {}): Promise<Server> {
-    const { log, status: board } = await this.nats.connect(FABRIC);
+    const connection = await this.nats.connect(FABRIC);
+    const { log, status: board, checkpoints, createCheckpoints } = connection;
     const clock = realClock;
     const follower = createFollower({ log, clock, fabric: FABRIC });
+    const logger = this.#logger();
+    const key = this.#servers.length === 0 ? SIGNER : null;
+    const audit = createAuditor({
+      ...{ fabric: FABRIC, follower, checkpoints, createCheckpoints, clock, logger, key },
+    });
     const deps: HookDeps = {
-      ...{ fabric: FABRIC, version: "test", follower, log, board, clock },
+      ...{ fabric: FABRIC, version: "test", follower, audit, log, board, clock, logger },
       wallMs: () => Date.now(),
-      logger: this.#logger(),
       newId: () => crypto.randomUUID(),
       ...part,
     };
     void follower.run(this.#stop.signal);
+    void audit.run(this.#stop.signal);
     const app = createApp(deps);
     const tcp = serveTcp(app, { hostname: "127.0.0.1", port: 0 });
     const server = { app, tcp, deps };
