@@ -9,6 +9,15 @@ import { PipeClosed, standardOutput } from "./cli/output.ts";
 import { hasNetAdmin } from "./cli/privilege.ts";
 import { runProgram } from "./cli/program.ts";
 
+/**
+ * Code that runs once is not worth compiling: of an agent's start the compiler took a third. So
+ * for its first seconds a process compiles only what runs this many times as often as usual
+ * (`npm run build` gives the single-file program the same from its first instruction).
+ */
+const START = { jitPolicy: 16, ms: 5000 } as const;
+Bun.unsafe.setJITPolicy(START.jitPolicy);
+setTimeout(() => Bun.unsafe.setJITPolicy(1), START.ms).unref();
+
 const out = standardOutput();
 
 const deps: Deps = {

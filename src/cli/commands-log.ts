@@ -236,7 +236,12 @@ function serve(env: Env): CommandSpec {
   return {
     name: "serve",
     summary: "the fabric's HTTP hook: reads, changes, waits; needs no privileges",
-    options: [...logFlags(env), ...httpFlags(env, "127.0.0.1:8480"), ...loggingFlags(env)],
+    options: [
+      ...logFlags(env),
+      ...httpFlags(env, "127.0.0.1:8480"),
+      flag(env, "--audit-key <file>", "sign checkpoints of the log with this key"),
+      ...loggingFlags(env),
+    ],
     examples: [
       "serve",
       "serve --http 0.0.0.0:8480 --http-tls-cert cert.pem --http-tls-key key.pem",

@@ -13,6 +13,7 @@ import type { HookDeps } from "./deps.ts";
 import { rateLimits, sizeLimits, timeLimit } from "./limits.ts";
 import { isProblemStatus, Problem, problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
+import { auditRoutes } from "./routes-audit.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { healthRoutes } from "./routes-health.ts";
 import { pastRoutes } from "./routes-past.ts";
@@ -37,6 +38,7 @@ export function createApp(deps: HookDeps): HookApp {
   app.route("/", peerWrites(deps));
   app.route("/", leaseWrites(deps));
   app.route("/", configWrites(deps));
+  app.route("/", auditRoutes(deps));
   document(app, deps);
   app.notFound(refuseUnknown(app));
   app.onError((error, c) => {

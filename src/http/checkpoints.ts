@@ -52,7 +52,7 @@ export class Checkpoints {
     const found = this.#kept.findLast((checkpoint) => checkpoint.seq <= seq);
     if (found === undefined) return initialState(this.#fabric);
     const text = new TextDecoder().decode(Bun.zstdDecompressSync(found.bytes));
-    return decodeState(this.#fabric, text);
+    return decodeState(text);
   }
 
   #thin(): void {

@@ -5,6 +5,8 @@ import type { Logger } from "../agent/logger.ts";
 import type { Clock } from "../events/clock.ts";
 import type { EventLog } from "../events/log.ts";
 import type { StatusBoard } from "../events/status-board.ts";
+import type { SignerKey } from "./audit-key.ts";
+import type { Auditor } from "./auditor.ts";
 import type { Follower } from "./follower.ts";
 import type { History } from "./history.ts";
 import type { Pages } from "./pages.ts";
@@ -16,6 +18,11 @@ export interface HookWorld {
   readonly version: string;
   readonly log: EventLog;
   readonly board: StatusBoard;
+  readonly checkpoints: EventLog;
+  /** Makes the stream of checkpoints, if there is none. Throws LogError. */
+  readonly createCheckpoints: () => Promise<void>;
+  /** Signs checkpoints of the log; null: others do. */
+  readonly key: SignerKey | null;
   readonly clock: Clock;
   /** Wall clock, for what people type ("2h") and for the end of tokens; never for state. */
   readonly wallMs: () => number;
@@ -30,4 +37,5 @@ export interface HookDeps extends HookWorld {
   readonly history: History;
   readonly pages: Pages;
   readonly writer: Writer;
+  readonly audit: Auditor;
 }

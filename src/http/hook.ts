@@ -2,6 +2,7 @@
 // nothing before `run`.
 
 import { createApp, type HookApp } from "./app.ts";
+import { createAuditor } from "./auditor.ts";
 import type { HookDeps, HookWorld } from "./deps.ts";
 import { createFollower } from "./follower.ts";
 import { History } from "./history.ts";
@@ -20,6 +21,13 @@ export function createHook(world: HookWorld): Hook {
   const history = new History({ ...world, follower });
   const pages = new Pages(history, world.fabric);
   const writer = new Writer(world, follower);
-  const deps: HookDeps = { ...world, follower, history, pages, writer };
-  return { app: createApp(deps), deps, run: (signal) => follower.run(signal) };
+  const audit = createAuditor({ ...world, follower });
+  const deps: HookDeps = { ...world, follower, history, pages, writer, audit };
+  return {
+    app: createApp(deps),
+    deps,
+    run: async (signal) => {
+      await Promise.all([follower.run(signal), audit.run(signal)]);
+    },
+  };
 }

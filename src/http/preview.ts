@@ -33,7 +33,7 @@ export async function preview(
   drafts: readonly Draft[],
   nodes: readonly string[] | null,
 ): Promise<Preview> {
-  const after = decodeState(before.fabric, encodeState(before));
+  const after = decodeState(encodeState(before));
   const events = drafts.map((draft, i) => ({
     type: draft.type,
     verdict: foldDraft(after, draft, i),

@@ -2,12 +2,14 @@
 // scope. Several of one log can be had with `another`. Everything is gone after `close`.
 
 import type { Logger } from "../../src/agent/logger.ts";
+import { originOf } from "../../src/events/checkpoint.ts";
 import { encode } from "../../src/events/codec.ts";
 import type { Draft } from "../../src/events/event.ts";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import type { TokenScope } from "../../src/events/state.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import type { HookApp } from "../../src/http/app.ts";
+import { newSigner } from "../../src/http/audit-key.ts";
 import { newToken } from "../../src/http/bearer.ts";
 import type { HookDeps, HookWorld } from "../../src/http/deps.ts";
 import { createHook } from "../../src/http/hook.ts";
@@ -16,6 +18,8 @@ import { TestNats } from "./nats.ts";
 import { realClock } from "./real-clock.ts";
 
 export const FABRIC = "hook";
+/** Of the first server, which signs the log's checkpoints. */
+const SIGNER = newSigner(originOf(FABRIC)).key;
 
 interface Server {
   readonly app: HookApp;
@@ -77,9 +81,12 @@ export class TestHook {
 
   /** One more server over the same log. */
   async another(part: Partial<HookWorld> = {}): Promise<Server> {
-    const { log, status: board } = await this.nats.connect(FABRIC);
+    const connection = await this.nats.connect(FABRIC);
+    const { log, status: board, checkpoints, createCheckpoints } = connection;
     const hook = createHook({
-      ...{ fabric: FABRIC, version: "test", log, board, clock: realClock },
+      ...{ fabric: FABRIC, version: "test", log, board, checkpoints, createCheckpoints },
+      key: this.#servers.length === 0 ? SIGNER : null,
+      clock: realClock,
       wallMs: () => Date.now(),
       logger: this.#logger(),
       newId: () => crypto.randomUUID(),
