@@ -69,12 +69,19 @@ const deps: Deps = {
 /** Throws HostTaken, LogError or NativeError when an adapter cannot be opened. */
 async function composeAgent(settings: AgentSettings, logger: Logger): Promise<RunningAgent> {
   const { startAgent } = await import("./agent/agent.ts");
+  const { createAppliedAnswers, reasonBehind } = await import("./agent/applied-answers.ts");
   const { openFiles } = await import("./agent/files.ts");
   const { instanceId, lockHost } = await import("./agent/os-host.ts");
   const { log: logOptions, stateDir, subnetFile, ...options } = settings;
+  const instance = instanceId();
   const lock = lockHost();
   const { kernel, tunnel, close } = await deps.openKernel(null);
   const connection = await deps.connectLog(logOptions);
+  const answers = createAppliedAnswers({
+    ...{ inquiry: connection.inquiry, clock: deps.clock, node: options.node },
+    mayAnswer: () => agent.state().nodes.get(options.node)?.instance === instance,
+    reason: () => reasonBehind(agent.status()),
+  });
   const agent = await startAgent(
     {
       log: connection.log,
@@ -86,10 +93,14 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
       logger,
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
+      onApplied: answers.applied,
     },
-    { ...options, fabric: logOptions.fabric, instance: instanceId(), version: deps.version },
+    { ...options, fabric: logOptions.fabric, instance, version: deps.version },
   );
+  const answering = new AbortController();
+  void answers.run(answering.signal);
   const done = agent.done.then(async (end) => {
+    answering.abort();
     await connection.close();
     close();
     lock.release();

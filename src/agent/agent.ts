@@ -48,6 +48,7 @@ export interface AgentDeps {
   readonly newId: () => string;
   /** Connects to the log anew, after an address of this host went away. */
   readonly redial?: () => void;
+  readonly onApplied?: (seq: number) => void;
 }
 
 export interface AgentOptions extends Identity {
@@ -273,6 +274,7 @@ class HostAgent implements Agent {
     const { lastRound } = this;
     if (lastRound?.clean !== true || lastRound.seq !== this.planner.last()?.seq) return;
     this.appliedSeq = this.tail.state().seq;
+    this.deps.onApplied?.(this.appliedSeq);
   }
 
   private problems(): readonly string[] {
