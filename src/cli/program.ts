@@ -4,6 +4,7 @@
 import { Command, CommanderError, type Option } from "commander";
 import type { CommandSpec } from "./command.ts";
 import { commandsOfHost } from "./commands-host.ts";
+import { commandsOfHttp } from "./commands-http.ts";
 import { commandsOfLog } from "./commands-log.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK, EXIT_USAGE, Failure } from "./failure.ts";
@@ -41,11 +42,15 @@ function buildProgram(deps: Deps, finish: (exitCode: number) => void): Command {
     throw new Failure(EXIT_USAGE, `unknown command ${words}: see heddle --help`);
   });
   program.allowExcessArguments();
-  for (const spec of [...commandsOfLog(deps.env), ...commandsOfHost(deps.env)]) {
+  for (const spec of commandsOf(deps.env)) {
     addCommand(program, spec, deps, finish);
   }
   addCompletion(program, deps);
   return program;
+}
+
+function commandsOf(env: Deps["env"]): readonly CommandSpec[] {
+  return [...commandsOfLog(env), ...commandsOfHttp(env), ...commandsOfHost(env)];
 }
 
 /**
@@ -117,6 +122,7 @@ function parentOf(program: Command, name: string, deps: Deps): { parent: Command
 const GROUPS: Readonly<Record<string, string>> = {
   peer: "foreign VTEPs: hardware, load balancers, other stacks",
   lease: "subnets by hand: reserve, release, revoke",
+  token: "who may use the HTTP hook: create, list, revoke",
 };
 
 /** Flags of the command, completed by those given before it. */
