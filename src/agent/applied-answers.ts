@@ -43,7 +43,10 @@ export function createAppliedAnswers(deps: {
 
   function take(question: AppliedQuestion): void {
     const { id, seq, waitMs } = question;
-    if (appliedSeq >= seq || waiting.size >= WAITING_MAX) return answer(question);
+    if (appliedSeq >= seq || waiting.size >= WAITING_MAX) {
+      answer(question);
+      return;
+    }
     waiting.get(id)?.cancel();
     waiting.set(id, { question, cancel: clock.after(waitMs, () => answer(question)) });
   }
