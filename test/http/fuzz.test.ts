@@ -10,7 +10,9 @@ import { generate } from "json-schema-faker";
 import { defaultMember } from "../support/history.ts";
 import { FABRIC, TestHook } from "../support/hook.ts";
 
-const RUNS = 12;
+const RUNS = 16;
+/** Parameters without which there is no answer. */
+const NEEDED = new Set(["node", "name", "from", "subnet", "seq"]);
 
 type Schema = Readonly<Record<string, unknown>>;
 type Media = Readonly<Record<string, { readonly schema: Schema }>>;
@@ -49,6 +51,10 @@ beforeAll(async () => {
     await hook.append({ type: "NodeJoined", data: defaultMember(FABRIC, node) });
     const data = { node, epoch: 1, subnets: [`10.5.${i + 1}.0/24`], ttlSeconds: 3600 };
     await hook.append({ type: "LeaseClaimed", data });
+  }
+  // More than the sequence that the document gives as an example.
+  for (let i = 0; i < 50; i++) {
+    await hook.append({ type: "HostDegraded", data: { node: "h1", problems: [`problem ${i}`] } });
   }
   document = await hook.get<OpenApi>("/openapi.json", { as: null });
   cases = Object.entries(document.paths).flatMap(([path, item]) =>
@@ -118,22 +124,26 @@ function validator({ method, path }: Case, status: string, type: string): Valida
 }
 
 test("what the document allows is answered as the document says", async () => {
-  let accepted = 0;
+  const accepted = new Set<string>();
   for (const one of cases) {
     for (let seed = 1; seed <= RUNS; seed++) {
       const answer = await send(one, (schema, where) => {
-        // Every other time what the document gives as an example, or nothing.
-        const example = schema.example;
-        if (seed % 2 === 0 && where !== "body") return Promise.resolve(example);
+        // Most times what the document gives as an example, now and then left out.
+        const isLeftOut = (seed + where.length) % 3 === 0;
+        if (seed % 4 !== 0 && where !== "body") {
+          return Promise.resolve(isLeftOut && !NEEDED.has(where) ? undefined : schema.example);
+        }
         const refs = { components: document.components };
         return generate({ ...schema, ...refs } as never, { seed: seed * 7 });
       });
-      if (answer.ok) accepted++;
+      if (answer.ok) accepted.add(`${one.method} ${one.path}`);
       await check(one, answer);
     }
   }
   // Otherwise nothing but refusals would have been looked at.
-  expect(accepted).toBeGreaterThan(cases.length);
+  const reads = cases.filter(({ method, path }) => method === "get" && !path.includes("audit"));
+  const missed = reads.filter(({ path }) => !accepted.has(`get ${path}`)).map(({ path }) => path);
+  expect(missed).toEqual(["/v1/converged"]);
 });
 
 test("what the document does not allow is refused as the document says", async () => {
