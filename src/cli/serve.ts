@@ -38,7 +38,7 @@ export async function serve(deps: Deps, flags: ServeFlags): Promise<number> {
   });
   const newId = (): string => crypto.randomUUID();
   const app = createApp({
-    ...{ fabric, version, follower, audit, log, board, clock, wallMs, logger, newId },
+    ...{ fabric, version, follower, audit, log, checkpoints, board, clock, wallMs, logger, newId },
   });
   const stop = new AbortController();
   const forget = deps.onSignal(() => stop.abort());

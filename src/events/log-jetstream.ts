@@ -19,7 +19,7 @@ export interface LogConnection {
   readonly status: StatusBoard;
   /** The stream of signed checkpoints of the log, on the one subject `checkpointSubject`. */
   readonly checkpoints: EventLog;
-  /** Makes the stream of checkpoints beside the log, or accepts the one there is. Throws LogError. */
+  /** Makes the stream of checkpoints, or accepts the one there is. Throws LogError. */
   createCheckpoints(): Promise<void>;
   /** Makes the fabric's streams, or accepts equal ones that exist. Throws LogError. */
   createStream(replicas: number): Promise<void>;

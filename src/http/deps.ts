@@ -14,6 +14,7 @@ export interface HookDeps {
   readonly follower: Follower;
   readonly audit: Auditor;
   readonly log: EventLog;
+  readonly checkpoints: EventLog;
   readonly board: StatusBoard;
   readonly clock: Clock;
   /** Wall clock, for what people type ("2h") and for the end of tokens; never for state. */

@@ -92,7 +92,8 @@ export class TestHook {
       ...{ fabric: FABRIC, follower, checkpoints, createCheckpoints, clock, logger, key },
     });
     const deps: HookDeps = {
-      ...{ fabric: FABRIC, version: "test", follower, audit, log, board, clock, logger },
+      ...{ fabric: FABRIC, version: "test", follower, audit, log, checkpoints, board },
+      ...{ clock, logger },
       wallMs: () => Date.now(),
       newId: () => crypto.randomUUID(),
       ...part,
