@@ -2,7 +2,16 @@
 // because the FFI truncates silently; addresses are parsed by ipaddr.js.
 
 import ipaddr from "ipaddr.js";
-import { ADOPTED, CONFIG, ENDPOINT, LISTEN_MAX, OWN, PEER, PREFIX, QUEUES_MAX } from "./tunnel-native.ts";
+import {
+  ADOPTED,
+  CONFIG,
+  ENDPOINT,
+  LISTEN_MAX,
+  OWN,
+  PEER,
+  PREFIX,
+  QUEUES_MAX,
+} from "./tunnel-native.ts";
 
 export interface Endpoint {
   readonly ip: string;

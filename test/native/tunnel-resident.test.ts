@@ -50,24 +50,27 @@ async function arriving(pair: TunnelPair, packets: number): Promise<void> {
 }
 
 describe.skipIf(!root)("a process that was killed", () => {
-  test.each(["one", "two"] as const)("host %s, loses no datagram, nor does its successor", async (name) => {
-    using pair = makeTunnelPair();
-    const host = pair[name];
-    host.tunnel.close();
-    const child = await openInChild(host);
-    const there = transfer(pair, "udp", "6000 300 3");
-    await arriving(pair, 200);
-    child.kill("SIGKILL");
-    await child.exited;
-    await arriving(pair, 200);
-    const options = tunnelOptions(host.host, host.number, {});
-    host.tunnel = Tunnel.open({ ...options, features: PERSIST, held: true });
-    host.tunnel.setPeers(host.tunnel.adopted(), ownOf(host.number));
-    host.tunnel.start();
-    await arriving(pair, 200);
-    expect(await there).toEqual({ datagrams: 6000, late: 0, wrong: 0 });
-    host.tunnel.forgetDevice();
-  });
+  test.each(["one", "two"] as const)(
+    "host %s, loses no datagram, nor does its successor",
+    async (name) => {
+      using pair = makeTunnelPair();
+      const host = pair[name];
+      host.tunnel.close();
+      const child = await openInChild(host);
+      const there = transfer(pair, "udp", "6000 300 3");
+      await arriving(pair, 200);
+      child.kill("SIGKILL");
+      await child.exited;
+      await arriving(pair, 200);
+      const options = tunnelOptions(host.host, host.number, {});
+      host.tunnel = Tunnel.open({ ...options, features: PERSIST, held: true });
+      host.tunnel.setPeers(host.tunnel.adopted(), ownOf(host.number));
+      host.tunnel.start();
+      await arriving(pair, 200);
+      expect(await there).toEqual({ datagrams: 6000, late: 0, wrong: 0 });
+      host.tunnel.forgetDevice();
+    },
+  );
 
   test("leaves a TCP stream that others finish, and one that starts later", async () => {
     using pair = makeTunnelPair();
