@@ -26,6 +26,7 @@ interface AgentFlags extends LogFlags, NodeFlag {
   readonly leaseTtl?: number;
   readonly leaseRenewMargin?: number;
   readonly embeddedNats?: string | true;
+  readonly takeover?: boolean;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
 }
@@ -135,6 +136,7 @@ function settingsOf(deps: Deps, flags: AgentFlags): AgentSettings {
     publicIp: flags.publicIp ?? null,
     publicIpv6: flags.publicIpv6 ?? null,
     ipMasq: flags.ipMasq ?? false,
+    takeover: flags.takeover ?? false,
     ...leaseTimes(flags),
   };
 }

@@ -52,6 +52,11 @@ function agent(env: Env): CommandSpec {
         "hold the log here (default: 127.0.0.1:4222)",
         listen,
       ),
+      flag(
+        env,
+        "--takeover",
+        "replace the agent that runs here, without losing a packet",
+      ).conflicts("embeddedNats"),
       ...loggingFlags(env),
     ],
     examples: [

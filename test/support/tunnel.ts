@@ -165,6 +165,13 @@ export async function transfer(
   }
 }
 
+/** IP packets that the namespace has received, by its own count. */
+export function ipReceived(netns: Netns): number {
+  const lines = netns.exec(["cat", "/proc/net/snmp"]).split("\n");
+  const [head = "", values = ""] = lines.filter((line) => line.startsWith("Ip:"));
+  return Number(values.split(" ")[head.split(" ").indexOf("InReceives")]);
+}
+
 /** A feature that is off in both directions of the kernel path, so that the threads do the work. */
 export const USERSPACE = { "kernel-encap": false, "kernel-decap": false } as const;
 
@@ -175,4 +182,37 @@ export async function untilValue<T>(find: () => T | null): Promise<T> {
     if (found !== null) return found;
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+export type TunnelChild = Bun.Subprocess<"ignore", "pipe", "inherit">;
+
+/**
+ * A persistent tunnel with its peer, in a process of its own, to be killed. `library` is another
+ * build of the packet path.
+ */
+export async function openInChild(
+  { host, number }: Pick<TunnelHost, "host" | "number">,
+  options: PairOptions = {},
+  library?: string,
+): Promise<TunnelChild> {
+  const other = number === 1 ? 2 : 1;
+  const wanted: TunnelOptions = {
+    ...tunnelOptions(host, number, options),
+    features: { ...options.features, persist: true },
+    peers: [peerOf(other, options)],
+    own: ownOf(number),
+  };
+  const script = `
+    import { Tunnel } from ${JSON.stringify(`${import.meta.dir}/../../src/ffi/tunnel.ts`)};
+    Tunnel.open(${JSON.stringify(wanted)});
+    process.stdout.write("open\\n");
+    setInterval(() => {}, 1000);`;
+  const env = { ...process.env, ...(library === undefined ? {} : { HEDDLE_NATIVE: library }) };
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    ...{ stdin: "ignore", stdout: "pipe", stderr: "inherit" },
+    env,
+  } as const);
+  for await (const _ of child.stdout) break;
+  dressDevice(host, number, wanted.mtuBytes);
+  return child;
 }
