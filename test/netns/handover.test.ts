@@ -92,7 +92,9 @@ describe.skipIf(!requireRoot("handover"))("an agent that takes over", () => {
     expect(await first.exited).toBe(0);
     await fabric.ready(["h1"], 1);
     expect(await lost()).toEqual([0, 0]);
-    expect({ said: saidByH1(), index: index(one.dev), kernel: fabric.kernel("h1") }).toEqual(before);
+    expect({ said: saidByH1(), index: index(one.dev), kernel: fabric.kernel("h1") }).toEqual(
+      before,
+    );
     expect(fabric.logs("h1")).toContain("taken over");
   });
 });
