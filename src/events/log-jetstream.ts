@@ -29,7 +29,7 @@ export interface LogConnection {
 
 /**
  * Fails with LogError `unreachable` or `refused` when no server can be used; with `keepTrying` it
- * returns after the first attempt or 100 ms, and every call throws that error until a server
+ * returns after the first attempt or 250 ms, and every call throws that error until a server
  * answers.
  */
 export async function connectLog(options: LogOptions): Promise<LogConnection> {

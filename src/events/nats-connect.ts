@@ -26,7 +26,7 @@ export interface Session {
 
 const TIMEOUT_MS = 2000;
 /** A server that is there answers within this, and whoever starts need not be told it is not. */
-const FIRST_DIAL_MS = 100;
+const FIRST_DIAL_MS = 250;
 
 export class NatsLink {
   readonly timeoutMs: number;
