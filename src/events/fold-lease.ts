@@ -98,6 +98,8 @@ function renew(state: FabricState, data: EventOf<"LeaseRenewed">["data"]): Verdi
   const lease = state.leases.get(data.node);
   const fault = mismatch(lease, data);
   if (lease === undefined || fault !== null) return lost(fault ?? "no lease");
+  // The next renewal brings this very array (codec-memo.ts), which needs no comparison.
+  if (lease.subnets[0] === data.subnets[0]) lease.subnets = data.subnets;
   lease.renewedMs = state.timeMs;
   lease.ttlSeconds = data.ttlSeconds;
   lease.expiresMs = state.timeMs + data.ttlSeconds * 1000;
@@ -140,6 +142,7 @@ function mismatch(lease: Lease | undefined, data: Claimed): string | null {
 }
 
 function sameSubnets(a: readonly Cidr[], b: readonly Cidr[]): boolean {
+  if (a === b) return true;
   if (a.length !== b.length) return false;
   for (const subnet of a) if (!b.includes(subnet)) return false;
   return true;

@@ -25,7 +25,7 @@ export interface Node extends Member {
 export interface Lease {
   readonly node: string;
   readonly epoch: number;
-  readonly subnets: readonly Cidr[];
+  subnets: readonly Cidr[];
   readonly claimedSeq: number;
   readonly claimedMs: number;
   renewedMs: number;
