@@ -62,6 +62,8 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
   const { startAgent } = await import("./agent/agent.ts");
   const { openFiles } = await import("./agent/files.ts");
   const { instanceId, lockHost } = await import("./agent/os-host.ts");
+  const { dropFilePages } = await import("./agent/os-memory.ts");
+  const { trimAfterStart } = await import("./agent/trim.ts");
   const { log: logOptions, stateDir, subnetFile, ...options } = settings;
   const lock = lockHost();
   const { kernel, tunnel, close } = await deps.openKernel(null);
@@ -80,7 +82,18 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
     },
     { ...options, fabric: logOptions.fabric, instance: instanceId(), version: deps.version },
   );
+  const trimming = new AbortController();
+  void trimAfterStart(
+    {
+      clock: deps.clock,
+      logger,
+      isReady: () => agent.status().state === "ready",
+      dropFilePages,
+    },
+    trimming.signal,
+  );
   const done = agent.done.then(async (end) => {
+    trimming.abort();
     await connection.close();
     close();
     lock.release();

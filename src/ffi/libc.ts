@@ -17,6 +17,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   open: { args: ["ptr", "i32", "i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   setns: { args: ["i32", "i32"], returns: "i32" },
+  madvise: { args: ["ptr", "u64", "i32"], returns: "i32" },
 });
 
 /** A libc call that failed, with its errno as a positive number. */
@@ -42,6 +43,8 @@ const O_RDONLY = 0;
 const O_CLOEXEC = 0o2000000;
 const CLONE_NEWNET = 0x40000000;
 const SIZEOF_SOCKADDR_NL = 12;
+const MADV_DONTNEED = 4;
+const PAGE_BYTES_MIN = 4096;
 
 function errno(): number {
   return read.i32(libc.__errno_location() as Pointer, 0);
@@ -109,4 +112,16 @@ export function openReadOnly(path: string): number {
 /** Moves the calling thread, and only it, into a network namespace. */
 export function setNetns(fd: number): void {
   checked("setns", libc.setns(i32("fd", fd), CLONE_NEWNET));
+}
+
+/**
+ * Gives back the pages of this process from `start` on, `length` bytes of whole pages. What they
+ * held is lost unless it is in a file: the caller must know that nothing was written there.
+ */
+export function discard(start: number, length: number): void {
+  for (const value of [start, length]) {
+    int("address range", value, PAGE_BYTES_MIN, Number.MAX_SAFE_INTEGER);
+    if (value % PAGE_BYTES_MIN !== 0) throw new RangeError(`${value} is not a multiple of a page`);
+  }
+  checked("madvise", libc.madvise(start as Pointer, length, MADV_DONTNEED));
 }
