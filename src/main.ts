@@ -81,8 +81,10 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
   const { openFiles } = await import("./agent/files.ts");
   const { instanceId, lockHost } = await import("./agent/os-host.ts");
   const { connectLog } = await import("./events/log-jetstream.ts");
+  const { dropFilePages } = await import("./agent/os-memory.ts");
   const { findPredecessor } = await import("./agent/os-predecessor.ts");
   const { serviceManager } = await import("./agent/os-service.ts");
+  const { trimAfterStart } = await import("./agent/trim.ts");
   const { log: logOptions, stateDir, subnetFile, takeover, ...options } = settings;
   const predecessor = takeover ? findPredecessor(logger) : null;
   let lock = predecessor === null ? lockHost() : null;
@@ -113,8 +115,19 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
     },
   );
   const started = compileWhenStarted(agent);
+  const trimming = new AbortController();
+  void trimAfterStart(
+    {
+      clock: deps.clock,
+      logger,
+      isReady: () => agent.status().state === "ready",
+      dropFilePages,
+    },
+    trimming.signal,
+  );
   const done = agent.done.then(async (end) => {
     started.cancel();
+    trimming.abort();
     await connection.close();
     close();
     lock?.release();
