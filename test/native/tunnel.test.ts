@@ -4,6 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import { requireRoot } from "../support/netns.ts";
 import {
+  keepOrder,
   makeTunnelPair,
   ownOf,
   type PairOptions,
@@ -45,6 +46,7 @@ describe.if(root)("a tunnel", () => {
     async (_name, options) => {
       using pair = makeTunnelPair(options);
       const { one, two } = pair;
+      keepOrder(pair);
       one.pod.exec(["ping", "-c", "2", "-i", "0.01", "-W", "2", podIp(2)]);
       one.pod.exec(["ping", "-c", "2", "-i", "0.01", "-W", "2", podIp(2, 6)]);
       expect(await transfer(pair, "tcp", `${16 * MIB}`)).toEqual({ bytes: 16 * MIB, wrong: 0 });
