@@ -5,7 +5,7 @@ import type { Family, Ip } from "../events/address.ts";
 import type { Clock } from "../events/clock.ts";
 import { sleep } from "../events/clock.ts";
 import type { Member } from "../events/event.ts";
-import type { FabricConfig } from "../events/network-config.ts";
+import { type FabricConfig, underlayFamilies } from "../events/network-config.ts";
 import type { HostFacts, Kernel } from "../reconcilers/kernel.ts";
 import { type Identity, memberOf } from "./member.ts";
 import { chooseUnderlay, type UnderlayBy, type UnderlayChoice } from "./underlay.ts";
@@ -75,7 +75,7 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
   return {
     member: (config, capabilities) => {
       if (facts === null) return { reason: trouble };
-      const choice = choose(facts, familiesOf(config));
+      const choice = choose(facts, underlayFamilies(config));
       if (!choice.ok) return { reason: choice.reason };
       return memberOf(config, choice.underlay, identity, capabilities);
     },
@@ -97,11 +97,4 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
 
 function networkless(address: string): Ip {
   return address.slice(0, address.indexOf("/"));
-}
-
-function familiesOf(config: FabricConfig): readonly Family[] {
-  const families: Family[] = [];
-  if (config.ipv4 !== null) families.push("ipv4");
-  if (config.ipv6 !== null) families.push("ipv6");
-  return families;
 }

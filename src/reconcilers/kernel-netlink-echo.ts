@@ -5,7 +5,7 @@
 // exactly what we last asked for. Were it somebody else asking for the same, nothing would be
 // different either.
 
-import { AF_BRIDGE, RTM_DELNEIGH, RTM_NEWNEIGH } from "../ffi/netlink/constants.ts";
+import { AF_BRIDGE, NUD_PERMANENT, RTM_DELNEIGH, RTM_NEWNEIGH } from "../ffi/netlink/constants.ts";
 import type { Frame } from "../ffi/netlink/header.ts";
 import { ndmsg, neigh } from "../ffi/netlink/neigh.ts";
 import type { BatchOp } from "./kernel-netlink-batch.ts";
@@ -54,7 +54,9 @@ function keyOfOp(op: BatchOp, index: number): string | null {
 
 function keyOfFrame(frame: Frame): string | null {
   const { type, input, at, end } = frame;
-  const { family, index } = ndmsg.read(input, at, end);
+  const { family, index, state } = ndmsg.read(input, at, end);
+  // We make permanent entries only; somebody may have made one of ours dynamic.
+  if (type === RTM_NEWNEIGH && (state & NUD_PERMANENT) === 0) return null;
   const { NDA_LLADDR, NDA_DST } = neigh.read(frame).attrs;
   if (NDA_DST === undefined) return null;
   if (family !== AF_BRIDGE) return `${type} ${index} ${ipText(NDA_DST)}`;

@@ -1,7 +1,7 @@
-// The Kernel port on the real kernel, by rtnetlink, /proc/sys and nft. One request socket serves
-// every read and write; it is opened in the wanted network namespace and stays there. Reads are
-// whole, consistent dumps; ops run in the order given, consecutive ones of the small nouns as one
-// batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
+// The Kernel port on the real kernel, by rtnetlink, nf_tables and /proc/sys. One request socket of
+// each kind serves every read and write; it is opened in the wanted network namespace and stays
+// there. Reads are whole, consistent dumps; ops run in the order given, consecutive ones of the
+// small nouns as one batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
 
 import type { Ip } from "../events/address.ts";
 import { AF_INET, NETLINK_ROUTE } from "../ffi/netlink/constants.ts";
@@ -21,12 +21,13 @@ import { Devices } from "./kernel-netlink-dev.ts";
 import { Echoes } from "./kernel-netlink-echo.ts";
 import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
 import { observeFdb } from "./kernel-netlink-fdb.ts";
+import { type Configured, configuredOn, isLearnt } from "./kernel-netlink-learnt.ts";
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
 import { dumpRoutes, mergeRoutes, routeOf } from "./kernel-netlink-route.ts";
-import { delRules, RuleReader, setRules } from "./kernel-netlink-rule.ts";
+import { Rules } from "./kernel-netlink-rule.ts";
 import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
 import {
   emptyKernelState,
@@ -47,7 +48,7 @@ export interface NetlinkKernelOptions {
 export class NetlinkKernel implements Kernel {
   readonly #netns: string | null;
   readonly #socket: NetlinkSocket;
-  readonly #rules: RuleReader;
+  readonly #rules: Rules;
   readonly #gateways: Gateways = new Map();
   readonly #echoes = new Echoes();
   #devices: Devices;
@@ -55,6 +56,7 @@ export class NetlinkKernel implements Kernel {
   #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
   /** What notifications are about; null until the first observe. */
   #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
+  #configured: Configured = new Map();
   #swept = false;
 
   /** Throws NativeError without CAP_NET_ADMIN or the needed kernel options. */
@@ -62,7 +64,7 @@ export class NetlinkKernel implements Kernel {
     this.#netns = options.netns;
     this.#socket = withNetns(options.netns, () => new NetlinkSocket(NETLINK_ROUTE));
     this.#devices = new Devices(this.#socket);
-    this.#rules = new RuleReader(options.netns);
+    this.#rules = new Rules(options.netns);
   }
 
   close(): void {
@@ -77,7 +79,7 @@ export class NetlinkKernel implements Kernel {
     for (const link of links) {
       state.links.set(keyOf.link(link), link);
       const index = devices.indexOf(link.name);
-      if (index !== null) this.#observeDevice(state, link, index);
+      if (index !== null) this.#observeDevice(state, devices, link, index);
       // Dumps run without a pause; between devices others may have their turn.
       await new Promise(setImmediate);
     }
@@ -85,9 +87,10 @@ export class NetlinkKernel implements Kernel {
     const sysctls = observeSysctls(this.#netns, scope.sysctls);
     for (const value of sysctls) state.sysctls.set(keyOf.sysctl(value), value);
     this.#sysctls = { paths: scope.sysctls, values: JSON.stringify(sysctls) };
-    for (const table of await this.#rules.observe(scope.rules)) {
+    for (const table of this.#rules.observe(scope.rules)) {
       state.rules.set(keyOf.rule(table), table);
     }
+    this.#configured = configuredOn(state, (dev) => devices.indexOf(dev));
     this.#interest = {
       indexes: new Set(links.flatMap((link) => devices.indexOf(link.name) ?? [])),
       tables: new Set(scope.rules.map((key) => key.slice(key.indexOf(" ") + 1))),
@@ -97,6 +100,7 @@ export class NetlinkKernel implements Kernel {
 
   #observeDevice(
     state: MutableKernelState,
+    devices: Devices,
     { name, kind, learning }: { name: string; kind: string; learning: boolean },
     index: number,
   ): void {
@@ -107,8 +111,10 @@ export class NetlinkKernel implements Kernel {
       state.neighs.set(keyOf.neigh(neigh), neigh);
     }
     if (kind !== "vxlan") return;
-    for (const fdb of observeFdb(this.#socket, { dev: name, index, learning })) {
-      state.fdb.set(keyOf.fdb(fdb), fdb);
+    for (const fdb of observeFdb(this.#socket, devices, { dev: name, index, learning })) {
+      const key = keyOf.fdb(fdb);
+      // Of several under one key (a second port), the one that is not as it should be counts.
+      if (!state.fdb.get(key)?.extra) state.fdb.set(key, fdb);
     }
   }
 
@@ -183,7 +189,7 @@ export class NetlinkKernel implements Kernel {
       case "peer":
         return refusal("peers of a userspace tunnel are not the kernel's");
       case "rule":
-        return await (op.verb === "set" ? setRules : delRules)(this.#netns, op.object);
+        return await (op.verb === "set" ? this.#rules.set(op.object) : this.#rules.del(op.object));
     }
   }
 
@@ -191,8 +197,9 @@ export class NetlinkKernel implements Kernel {
     const monitor = new Monitor({
       netns: this.#netns,
       ownPort: this.#socket.port,
+      ownRulePort: this.#rules.port,
       interest: () => this.#interest,
-      expected: (frame) => this.#echoes.isEcho(frame),
+      expected: (frame) => this.#echoes.isEcho(frame) || isLearnt(frame, this.#configured),
       onDirty: onChange,
     });
     const timer = setInterval(() => {

@@ -187,3 +187,36 @@ export async function untilValue<T>(find: () => T | null): Promise<T> {
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
+
+export type TunnelChild = Bun.Subprocess<"ignore", "pipe", "inherit">;
+
+/**
+ * A persistent tunnel with its peer, in a process of its own, to be killed. `library` is another
+ * build of the packet path.
+ */
+export async function openInChild(
+  { host, number }: Pick<TunnelHost, "host" | "number">,
+  options: PairOptions = {},
+  library?: string,
+): Promise<TunnelChild> {
+  const other = number === 1 ? 2 : 1;
+  const wanted: TunnelOptions = {
+    ...tunnelOptions(host, number, options),
+    features: { ...options.features, persist: true },
+    peers: [peerOf(other, options)],
+    own: ownOf(number),
+  };
+  const script = `
+    import { Tunnel } from ${JSON.stringify(`${import.meta.dir}/../../src/ffi/tunnel.ts`)};
+    Tunnel.open(${JSON.stringify(wanted)});
+    process.stdout.write("open\\n");
+    setInterval(() => {}, 1000);`;
+  const env = { ...process.env, ...(library === undefined ? {} : { HEDDLE_NATIVE: library }) };
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    ...{ stdin: "ignore", stdout: "pipe", stderr: "inherit" },
+    env,
+  } as const);
+  for await (const _ of child.stdout) break;
+  dressDevice(host, number, wanted.mtuBytes);
+  return child;
+}
