@@ -55,10 +55,12 @@ function keyOfOp(op: BatchOp, index: number): string | null {
 function keyOfFrame(frame: Frame): string | null {
   const { type, input, at, end } = frame;
   const { family, index, state } = ndmsg.read(input, at, end);
-  // We make permanent entries only; somebody may have made one of ours dynamic.
-  if (type === RTM_NEWNEIGH && (state & NUD_PERMANENT) === 0) return null;
-  const { NDA_LLADDR, NDA_DST } = neigh.read(frame).attrs;
+  const { NDA_LLADDR, NDA_DST, NDA_PORT, NDA_VNI } = neigh.read(frame).attrs;
   if (NDA_DST === undefined) return null;
+  // We make permanent entries of the device's own port and VNI only; somebody may have made one of
+  // ours dynamic, or another one beside it.
+  const other = (state & NUD_PERMANENT) === 0 || NDA_PORT !== undefined || NDA_VNI !== undefined;
+  if (type === RTM_NEWNEIGH && other) return null;
   if (family !== AF_BRIDGE) return `${type} ${index} ${ipText(NDA_DST)}`;
   return NDA_LLADDR === undefined
     ? null
