@@ -119,12 +119,14 @@ const FOREIGN = `
   ip link set foreign1 up
   bridge fdb append 00:00:00:00:00:00 dev foreign1 dst 198.18.0.77 self permanent
 `;
+/** As the device would learn it. */
+const LEARNT = "02:00:00:00:99:02 dev heddle.1 dst 198.18.0.3 self dynamic";
 const ON_PORT = "bridge fdb replace 02:00:00:00:99:01 dev heddle.1 master static";
 
-describe.skipIf(!requireRoot("flat segments under damage"))("a flat segment", () => {
-  let fabric: TestFabric;
-  let watch: DriftWatch;
+let fabric: TestFabric;
+let watch: DriftWatch;
 
+describe.skipIf(!requireRoot("flat segments under damage"))("a flat segment", () => {
   beforeAll(async () => {
     fabric = await TestFabric.create({ hosts: NAMES.length });
     await fabric.init(HEAD_END);
@@ -167,88 +169,85 @@ describe.skipIf(!requireRoot("flat segments under damage"))("a flat segment", ()
     const degraded = fabric.events().filter(({ type }) => type === "HostDegraded");
     expect(degraded.map(({ data }) => data)).toEqual([]);
   });
-
-  function giveUpNetwork(name: string): void {
-    fabric.exec(fabric.host(name).netns, ["ip", "addr", "flush", "dev", BRIDGE]);
-  }
-
-  function attachByHand(name: string): void {
-    expect(fabric.ip(name, "link show heddle.1")[0]?.master).toBeUndefined();
-    fabric.exec(fabric.host(name).netns, ["ip", "link", "set", "heddle.1", "master", BRIDGE]);
-  }
-
-  /** Nothing of the segment is left, not even what was learnt in it. */
-  function expectProactive(name: string): void {
-    const view = viewOf(fabric, name);
-    const entries = view.fdb.filter(
-      ({ ifname, flags }) => String(ifname).startsWith("heddle") && String(flags) === "self",
-    );
-    expect(entries.map(({ state }) => state)).toEqual(Array(4).fill("permanent"));
-    for (const { mac } of entries) expect(mac).not.toBe("00:00:00:00:00:00");
-    expect(view.routes).toHaveLength(4);
-    expect(view.neighs.filter(({ state }) => String(state) === "PERMANENT")).toHaveLength(4);
-  }
-
-  async function configure(document: object): Promise<void> {
-    await fabric.init(document);
-    const lastSeq = Number(fabric.events().at(-1)?.seq);
-    await until(`#${lastSeq} in every kernel`, 10_000, async () => {
-      const found = await Promise.all(NAMES.map((name) => fabric.status(name)));
-      return found.every((status) => status?.state === "ready" && status.seq.applied >= lastSeq);
-    });
-  }
-
-  async function suffer({ name, run, found, remade }: Damage): Promise<void> {
-    const bridged = fabric.ip("h1", "link show heddle.1")[0]?.master === BRIDGE;
-    if (bridged) sh(ON_PORT);
-    fabric.exec(fabric.host("h1").netns, ["bridge", "fdb", "replace", ...LEARNT.split(" ")]);
-    const before = ours();
-    const others = foreign(bridged);
-    const known = watch.items("h1").length;
-    const startMs = performance.now();
-    sh(run);
-    let after: unknown = null;
-    do after = ours();
-    while (!Bun.deepEquals(after, before) && performance.now() - startMs < LIMIT_MS);
-    expect([name, after]).toEqual([name, before]);
-    await untilNamed(watch, "h1", known, found);
-    if (remade === undefined) expect([name, foreign(bridged)]).toEqual([name, others]);
-    for (const item of watch.items("h1").slice(known)) {
-      expect(`${item.found} ${item.wanted}`).not.toContain("02:00:00:00:99");
-    }
-  }
-
-  /** What h1 shall hold, without what the device learnt. */
-  function ours(): unknown {
-    const view = viewOf(fabric, "h1");
-    const fdb = view.fdb.filter(
-      ({ ifname, flags, state, mac }: Row) =>
-        ifname === "heddle.1" &&
-        String(flags) === "self" &&
-        (state === "permanent" || mac === "00:00:00:00:00:00"),
-    );
-    const isOurs = ({ ifname }: Row): boolean => String(ifname).startsWith("heddle");
-    const [links, addrs] = [view.links.filter(isOurs), view.addrs.filter(isOurs)];
-    const device = fabric.ip("h1", "-d link show").find(isOurs);
-    const { info_data } = (device?.linkinfo ?? {}) as { info_data?: Row };
-    const group = info_data?.group;
-    return { links, addrs, fdb, group, master: device?.master, routes: view.routes };
-  }
-
-  function foreign(bridged: boolean): unknown {
-    const learnt = fabric
-      .bridge("h1", "fdb show dev heddle.1")
-      .filter(({ mac }) => String(mac).startsWith("02:00:00:00:99"));
-    // A port that leaves its bridge leaves its entries there.
-    const kept = bridged ? learnt.filter(({ master }) => master === undefined) : learnt;
-    return { kept, other: fabric.bridge("h1", "fdb show dev foreign1") };
-  }
-
-  function sh(lines: string): void {
-    const ran = fabric.exec(fabric.host("h1").netns, ["sh", "-e", "-c", lines]);
-    if (ran.code !== 0) throw new Error(`${lines.trim()}: ${ran.err}`);
-  }
 });
 
-/** As the device would learn it. */
-const LEARNT = "02:00:00:00:99:02 dev heddle.1 dst 198.18.0.3 self dynamic";
+function giveUpNetwork(name: string): void {
+  fabric.exec(fabric.host(name).netns, ["ip", "addr", "flush", "dev", BRIDGE]);
+}
+
+function attachByHand(name: string): void {
+  expect(fabric.ip(name, "link show heddle.1")[0]?.master).toBeUndefined();
+  fabric.exec(fabric.host(name).netns, ["ip", "link", "set", "heddle.1", "master", BRIDGE]);
+}
+
+/** Nothing of the segment is left, not even what was learnt in it. */
+function expectProactive(name: string): void {
+  const view = viewOf(fabric, name);
+  const entries = view.fdb.filter(
+    ({ ifname, flags }) => String(ifname).startsWith("heddle") && String(flags) === "self",
+  );
+  expect(entries.map(({ state }) => state)).toEqual(Array(4).fill("permanent"));
+  for (const { mac } of entries) expect(mac).not.toBe("00:00:00:00:00:00");
+  expect(view.routes).toHaveLength(4);
+  expect(view.neighs.filter(({ state }) => String(state) === "PERMANENT")).toHaveLength(4);
+}
+
+async function configure(document: object): Promise<void> {
+  await fabric.init(document);
+  const lastSeq = Number(fabric.events().at(-1)?.seq);
+  await until(`#${lastSeq} in every kernel`, 10_000, async () => {
+    const found = await Promise.all(NAMES.map((name) => fabric.status(name)));
+    return found.every((status) => status?.state === "ready" && status.seq.applied >= lastSeq);
+  });
+}
+
+async function suffer({ name, run, found, remade }: Damage): Promise<void> {
+  const bridged = fabric.ip("h1", "link show heddle.1")[0]?.master === BRIDGE;
+  if (bridged) sh(ON_PORT);
+  fabric.exec(fabric.host("h1").netns, ["bridge", "fdb", "replace", ...LEARNT.split(" ")]);
+  const before = ours();
+  const others = foreign(bridged);
+  const known = watch.items("h1").length;
+  const startMs = performance.now();
+  sh(run);
+  let after: unknown = null;
+  do after = ours();
+  while (!Bun.deepEquals(after, before) && performance.now() - startMs < LIMIT_MS);
+  expect([name, after]).toEqual([name, before]);
+  await untilNamed(watch, "h1", known, found);
+  if (remade === undefined) expect([name, foreign(bridged)]).toEqual([name, others]);
+  for (const item of watch.items("h1").slice(known)) {
+    expect(`${item.found} ${item.wanted}`).not.toContain("02:00:00:00:99");
+  }
+}
+
+/** What h1 shall hold, without what the device learnt. */
+function ours(): unknown {
+  const view = viewOf(fabric, "h1");
+  const fdb = view.fdb.filter(
+    ({ ifname, flags, state, mac }: Row) =>
+      ifname === "heddle.1" &&
+      String(flags) === "self" &&
+      (state === "permanent" || mac === "00:00:00:00:00:00"),
+  );
+  const isOurs = ({ ifname }: Row): boolean => String(ifname).startsWith("heddle");
+  const [links, addrs] = [view.links.filter(isOurs), view.addrs.filter(isOurs)];
+  const device = fabric.ip("h1", "-d link show").find(isOurs);
+  const { info_data } = (device?.linkinfo ?? {}) as { info_data?: Row };
+  const group = info_data?.group;
+  return { links, addrs, fdb, group, master: device?.master, routes: view.routes };
+}
+
+function foreign(bridged: boolean): unknown {
+  const learnt = fabric
+    .bridge("h1", "fdb show dev heddle.1")
+    .filter(({ mac }) => String(mac).startsWith("02:00:00:00:99"));
+  // A port that leaves its bridge leaves its entries there.
+  const kept = bridged ? learnt.filter(({ master }) => master === undefined) : learnt;
+  return { kept, other: fabric.bridge("h1", "fdb show dev foreign1") };
+}
+
+function sh(lines: string): void {
+  const ran = fabric.exec(fabric.host("h1").netns, ["sh", "-e", "-c", lines]);
+  if (ran.code !== 0) throw new Error(`${lines.trim()}: ${ran.err}`);
+}
