@@ -156,7 +156,7 @@ static void push_outer(struct assembler *a, const struct hp_endpoint *from)
 }
 
 void encap_assemble(struct assembler *a, const struct hp_config *config,
-		    const struct fast_maps *maps, bool check_source)
+		    const struct fastpath *maps, bool check_source)
 {
 	asm_put(a, BPF_ALU64 | BPF_MOV | BPF_X, R6, R1, 0, 0);
 	check_packet(a);

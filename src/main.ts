@@ -3,11 +3,21 @@
 import { hostname } from "node:os";
 import manifest from "../package.json" with { type: "json" };
 import type { Logger } from "./agent/logger.ts";
-import type { AgentSettings, Deps, RunningAgent } from "./cli/deps.ts";
+import type { AgentSettings, Deps, KernelConnection, RunningAgent } from "./cli/deps.ts";
 import { EXIT_FAILED, EXIT_OK, knownFailure } from "./cli/failure.ts";
 import { PipeClosed, standardOutput } from "./cli/output.ts";
 import { hasNetAdmin } from "./cli/privilege.ts";
 import { runProgram } from "./cli/program.ts";
+import type { TunnelKernelOptions } from "./reconcilers/kernel-tunnel.ts";
+
+/**
+ * Code that runs once is not worth compiling: of an agent's start the compiler took a third. So
+ * for its first seconds a process compiles only what runs this many times as often as usual
+ * (`npm run build` gives the single-file program the same from its first instruction).
+ */
+const START = { jitPolicy: 16, ms: 5000 } as const;
+Bun.unsafe.setJITPolicy(START.jitPolicy);
+setTimeout(() => Bun.unsafe.setJITPolicy(1), START.ms).unref();
 
 const out = standardOutput();
 
@@ -30,18 +40,7 @@ const deps: Deps = {
   env: process.env,
   hasNetAdmin,
   connectLog: async (options) => (await import("./events/log-jetstream.ts")).connectLog(options),
-  openKernel: async (netns) => {
-    const { NetlinkKernel } = await import("./reconcilers/kernel-netlink.ts");
-    const { TunnelKernel } = await import("./reconcilers/kernel-tunnel.ts");
-    const netlink = new NetlinkKernel({ netns });
-    const load = async () => (await import("./ffi/tunnel.ts")).Tunnel.open;
-    const kernel = new TunnelKernel(netlink, { netns, load });
-    const close = (): void => {
-      kernel.close();
-      netlink.close();
-    };
-    return { kernel, tunnel: kernel, close };
-  },
+  openKernel: (netns) => openKernel(netns),
   startNatsServer: async (options) =>
     (await import("./agent/nats-server.ts")).startNatsServer(options),
   startAgent: composeAgent,
@@ -57,14 +56,37 @@ const deps: Deps = {
   },
 };
 
+async function openKernel(
+  netns: string | null,
+  handed: Pick<TunnelKernelOptions, "offer" | "onDescriptors"> = {},
+): Promise<KernelConnection> {
+  const { NetlinkKernel } = await import("./reconcilers/kernel-netlink.ts");
+  const { TunnelKernel } = await import("./reconcilers/kernel-tunnel.ts");
+  const netlink = new NetlinkKernel({ netns });
+  const load = async () => (await import("./ffi/tunnel.ts")).Tunnel;
+  const kernel = new TunnelKernel(netlink, { netns, load, ...handed });
+  const close = (): void => {
+    kernel.close();
+    netlink.close();
+  };
+  return { kernel, tunnel: kernel, close };
+}
+
 /** Throws HostTaken, LogError or NativeError when an adapter cannot be opened. */
 async function composeAgent(settings: AgentSettings, logger: Logger): Promise<RunningAgent> {
   const { startAgent } = await import("./agent/agent.ts");
   const { openFiles } = await import("./agent/files.ts");
   const { instanceId, lockHost } = await import("./agent/os-host.ts");
-  const { log: logOptions, stateDir, subnetFile, ...options } = settings;
-  const lock = lockHost();
-  const { kernel, tunnel, close } = await deps.openKernel(null);
+  const { findPredecessor } = await import("./agent/os-predecessor.ts");
+  const { serviceManager } = await import("./agent/os-service.ts");
+  const { log: logOptions, stateDir, subnetFile, takeover, ...options } = settings;
+  const predecessor = takeover ? findPredecessor(logger) : null;
+  let lock = predecessor === null ? lockHost() : null;
+  const manager = serviceManager(process.env, process.pid, logger);
+  const { kernel, tunnel, close } = await openKernel(null, {
+    offer: predecessor?.fds ?? manager.inherited,
+    onDescriptors: manager.keep,
+  });
   const connection = await deps.connectLog(logOptions);
   const agent = await startAgent(
     {
@@ -78,14 +100,27 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
     },
-    { ...options, fabric: logOptions.fabric, instance: instanceId(), version: deps.version },
+    {
+      ...options,
+      fabric: logOptions.fabric,
+      instance: instanceId(),
+      version: deps.version,
+      muted: predecessor !== null,
+    },
   );
   const done = agent.done.then(async (end) => {
     await connection.close();
     close();
-    lock.release();
+    lock?.release();
     return end;
   });
+  if (predecessor !== null) {
+    const { takeOver } = await import("./agent/takeover.ts");
+    const claim = () => {
+      lock = lockHost();
+    };
+    await takeOver(agent, predecessor, { clock: deps.clock, logger, manager, claim });
+  }
   return {
     status: () => agent.status(),
     state: () => agent.state(),

@@ -3,13 +3,14 @@
 import type { CommandSpec } from "./command.ts";
 import {
   duration,
-  expecting,
   flag,
   ip,
   ipv4,
   ipv6,
   jsonFlag,
+  listen,
   logFlags,
+  loggingFlags,
   nodeFlag,
   oneOf,
   point,
@@ -51,8 +52,12 @@ function agent(env: Env): CommandSpec {
         "hold the log here (default: 127.0.0.1:4222)",
         listen,
       ),
-      flag(env, "--log-level <level>", "debug, info (default), warning or error", level),
-      flag(env, "--log-format <format>", "human (default) or json", format),
+      flag(
+        env,
+        "--takeover",
+        "replace the agent that runs here, without losing a packet",
+      ).conflicts("embeddedNats"),
+      ...loggingFlags(env),
     ],
     examples: [
       "agent",
@@ -62,19 +67,6 @@ function agent(env: Env): CommandSpec {
     load: async () => (await import("./agent.ts")).agent,
   };
 }
-
-const listen = expecting(
-  (text) => (/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/.test(text) ? text : null),
-  "expected HOST:PORT",
-);
-const level = expecting(
-  (text) => (["debug", "info", "warning", "error"].includes(text) ? text : null),
-  "expected debug, info, warning or error",
-);
-const format = expecting(
-  (text) => (["human", "json"].includes(text) ? text : null),
-  "expected human or json",
-);
 
 function asking(env: Env): readonly CommandSpec[] {
   const fabricOnly = logFlags(env).filter((option) => option.long === "--fabric");

@@ -3,6 +3,7 @@
 
 import { Command, CommanderError, type Option } from "commander";
 import type { CommandSpec } from "./command.ts";
+import { commandsOfAudit } from "./commands-audit.ts";
 import { commandsOfHost } from "./commands-host.ts";
 import { commandsOfLog } from "./commands-log.ts";
 import type { Deps } from "./deps.ts";
@@ -41,7 +42,8 @@ function buildProgram(deps: Deps, finish: (exitCode: number) => void): Command {
     throw new Failure(EXIT_USAGE, `unknown command ${words}: see heddle --help`);
   });
   program.allowExcessArguments();
-  for (const spec of [...commandsOfLog(deps.env), ...commandsOfHost(deps.env)]) {
+  const { env } = deps;
+  for (const spec of [...commandsOfLog(env), ...commandsOfAudit(env), ...commandsOfHost(env)]) {
     addCommand(program, spec, deps, finish);
   }
   addCompletion(program, deps);
@@ -116,6 +118,7 @@ function parentOf(program: Command, name: string, deps: Deps): { parent: Command
 
 const GROUPS: Readonly<Record<string, string>> = {
   peer: "foreign VTEPs: hardware, load balancers, other stacks",
+  audit: "prove what the log held: keys, checkpoints, exports, proofs",
   lease: "subnets by hand: reserve, release, revoke",
 };
 

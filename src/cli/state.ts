@@ -1,13 +1,13 @@
 // heddle state: the fold of the log up to a point.
 
+import { foldTo } from "../events/past.ts";
+import { isoTime, type Point } from "../events/point.ts";
 import type { FabricState } from "../events/state.ts";
 import { stateView } from "../http/views.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK } from "./failure.ts";
 import type { LogFlags } from "./flags.ts";
-import { foldTo } from "./past.ts";
-import { isoTime, type Point } from "./point.ts";
 import { summaryOf } from "./summary.ts";
 import { cell, tableLines } from "./table.ts";
 
@@ -17,7 +17,7 @@ interface StateFlags extends LogFlags {
 }
 
 export async function state(deps: Deps, flags: StateFlags): Promise<number> {
-  const until = flags.at === undefined ? null : { flag: "--at", point: flags.at };
+  const until = flags.at === undefined ? null : { name: "--at", point: flags.at };
   const folded = await withLog(deps, flags, ({ log }) =>
     foldTo(log, flags.fabric, until, deps.wallMs()),
   );

@@ -3,12 +3,12 @@
 
 import type { BoardEntry } from "../agent/status.ts";
 import { sleep } from "../events/clock.ts";
+import { formatDuration } from "../events/point.ts";
 import type { HostStatus, StatusBoard } from "../events/status-board.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_FAILED, EXIT_OK, Failure, misuse } from "./failure.ts";
 import type { LogFlags } from "./flags.ts";
-import { formatDuration } from "./point.ts";
 
 interface WaitFlags extends LogFlags {
   readonly seq: number;

@@ -2,9 +2,16 @@
 // one bad record stays one bad record. The subject is part of what is checked, because the subject
 // is what the server authenticated.
 
-import type { z } from "zod";
+import { z } from "zod";
 import { recall, remember } from "./codec-memo.ts";
-import { type Draft, type Event, type EventType, eventData, eventVersion } from "./event.ts";
+import {
+  type Author,
+  type Draft,
+  type Event,
+  type EventType,
+  eventData,
+  eventVersion,
+} from "./event.ts";
 import type { Recorded } from "./log.ts";
 import { subjectOf } from "./subject.ts";
 import { upcast } from "./upcast.ts";
@@ -19,9 +26,10 @@ export type Decoded =
 const text = new TextDecoder("utf-8", { fatal: true });
 const bytes = new TextEncoder();
 
-export function encode(draft: Draft, id: string): Uint8Array {
+export function encode(draft: Draft, id: string, by?: Author): Uint8Array {
   const v = eventVersion[draft.type];
-  return bytes.encode(JSON.stringify({ type: draft.type, v, id, data: draft.data }));
+  const envelope = { type: draft.type, v, id, ...(by === undefined ? {} : { by }) };
+  return bytes.encode(JSON.stringify({ ...envelope, data: draft.data }));
 }
 
 export function decode(fabric: string, record: Recorded): Decoded {
@@ -48,7 +56,7 @@ export function decode(fabric: string, record: Recorded): Decoded {
   const parsed = eventData[type].safeParse(current.data);
   if (!parsed.success) return refuse(`${type}: ${firstIssue(parsed.error)}`);
 
-  const event = eventOf(type, id, parsed.data);
+  const event = eventOf(type, id, parsed.data, readAuthor(envelope.by));
   const subject = subjectOf(fabric, event);
   if (subject !== record.subject) return misplaced(type, subject, record);
   if (usual !== null && v === eventVersion[type] && parseJson(usual.body) !== undefined) {
@@ -58,8 +66,24 @@ export function decode(fabric: string, record: Recorded): Decoded {
 }
 
 /** The schema table and the union are derived from one object: type and data belong together. */
-function eventOf(type: EventType, id: string, data: unknown): Event {
-  return { type, v: eventVersion[type], id, data } as Event;
+function eventOf(type: EventType, id: string, data: unknown, by: Author | null = null): Event {
+  return { type, v: eventVersion[type], id, ...(by === null ? {} : { by }), data } as Event;
+}
+
+const author = z.object({
+  token: z.string().min(1).max(63),
+  request: z.string().min(1).max(64).optional(),
+});
+
+/**
+ * What cannot be read counts as not said. Programs from before there were authors do not look, and
+ * all must say the same of a record.
+ */
+function readAuthor(by: unknown): Author | null {
+  const parsed = author.safeParse(by);
+  if (!parsed.success) return null;
+  const { token, request } = parsed.data;
+  return request === undefined ? { token } : { token, request };
 }
 
 function misplaced(type: EventType, subject: string, record: Recorded): Decoded {
@@ -93,13 +117,20 @@ function readUsual(written: string): Usual | null {
   return { type: type as EventType, id, body: written.slice(idEnd + AFTER_ID.length, -1) };
 }
 
-type Envelope = { ok: true; type: EventType; v: number; id: string; data: unknown };
+interface Envelope {
+  readonly ok: true;
+  readonly type: EventType;
+  readonly v: number;
+  readonly id: string;
+  readonly by: unknown;
+  readonly data: unknown;
+}
 
 function readEnvelope(json: unknown): Envelope | { ok: false; reason: string } {
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
     return refuse("payload is not a JSON object");
   }
-  const { type, v, id, data } = json as Record<string, unknown>;
+  const { type, v, id, by, data } = json as Record<string, unknown>;
   if (typeof type !== "string") return refuse("type: expected a string");
   if (!Object.hasOwn(eventData, type)) return refuse(`unknown event type ${printable(type)}`);
   const known = type as EventType;
@@ -112,7 +143,7 @@ function readEnvelope(json: unknown): Envelope | { ok: false; reason: string } {
   if (typeof id !== "string" || id.length === 0 || id.length > 128) {
     return refuse("id: expected a string of 1 to 128 characters");
   }
-  return { ok: true, type: known, v, id, data };
+  return { ok: true, type: known, v, id, by, data };
 }
 
 function textOf(payload: Uint8Array): string | null {

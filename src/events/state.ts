@@ -49,10 +49,13 @@ export interface ForeignPeer {
   readonly vtepMac: Mac | null;
 }
 
+/** Each holds those before it. */
+export type TokenScope = "read" | "write" | "admin";
+
 export interface Token {
   readonly name: string;
   readonly hash: string;
-  readonly scopes: readonly ("read" | "write" | "admin")[];
+  readonly scopes: readonly TokenScope[];
   readonly expiresAt: string | null;
 }
 

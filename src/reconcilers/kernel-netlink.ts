@@ -1,7 +1,7 @@
-// The Kernel port on the real kernel, by rtnetlink, /proc/sys and nft. One request socket serves
-// every read and write; it is opened in the wanted network namespace and stays there. Reads are
-// whole, consistent dumps; ops run in the order given, consecutive ones of the small nouns as one
-// batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
+// The Kernel port on the real kernel, by rtnetlink, nf_tables and /proc/sys. One request socket of
+// each kind serves every read and write; it is opened in the wanted network namespace and stays
+// there. Reads are whole, consistent dumps; ops run in the order given, consecutive ones of the
+// small nouns as one batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
 
 import type { Ip } from "../events/address.ts";
 import { AF_INET, NETLINK_ROUTE } from "../ffi/netlink/constants.ts";
@@ -27,7 +27,7 @@ import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
 import { dumpRoutes, mergeRoutes, routeOf } from "./kernel-netlink-route.ts";
-import { delRules, RuleReader, setRules } from "./kernel-netlink-rule.ts";
+import { Rules } from "./kernel-netlink-rule.ts";
 import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
 import {
   emptyKernelState,
@@ -48,7 +48,7 @@ export interface NetlinkKernelOptions {
 export class NetlinkKernel implements Kernel {
   readonly #netns: string | null;
   readonly #socket: NetlinkSocket;
-  readonly #rules: RuleReader;
+  readonly #rules: Rules;
   readonly #gateways: Gateways = new Map();
   readonly #echoes = new Echoes();
   #devices: Devices;
@@ -64,7 +64,7 @@ export class NetlinkKernel implements Kernel {
     this.#netns = options.netns;
     this.#socket = withNetns(options.netns, () => new NetlinkSocket(NETLINK_ROUTE));
     this.#devices = new Devices(this.#socket);
-    this.#rules = new RuleReader(options.netns);
+    this.#rules = new Rules(options.netns);
   }
 
   close(): void {
@@ -87,7 +87,7 @@ export class NetlinkKernel implements Kernel {
     const sysctls = observeSysctls(this.#netns, scope.sysctls);
     for (const value of sysctls) state.sysctls.set(keyOf.sysctl(value), value);
     this.#sysctls = { paths: scope.sysctls, values: JSON.stringify(sysctls) };
-    for (const table of await this.#rules.observe(scope.rules)) {
+    for (const table of this.#rules.observe(scope.rules)) {
       state.rules.set(keyOf.rule(table), table);
     }
     this.#configured = configuredOn(state, (dev) => devices.indexOf(dev));
@@ -189,7 +189,7 @@ export class NetlinkKernel implements Kernel {
       case "peer":
         return refusal("peers of a userspace tunnel are not the kernel's");
       case "rule":
-        return await (op.verb === "set" ? setRules : delRules)(this.#netns, op.object);
+        return await (op.verb === "set" ? this.#rules.set(op.object) : this.#rules.del(op.object));
     }
   }
 
@@ -197,6 +197,7 @@ export class NetlinkKernel implements Kernel {
     const monitor = new Monitor({
       netns: this.#netns,
       ownPort: this.#socket.port,
+      ownRulePort: this.#rules.port,
       interest: () => this.#interest,
       expected: (frame) => this.#echoes.isEcho(frame) || isLearnt(frame, this.#configured),
       onDirty: onChange,

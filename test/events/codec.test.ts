@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decode, encode, PAYLOAD_BYTES_MAX } from "../../src/events/codec.ts";
-import { eventTypes } from "../../src/events/event.ts";
+import { type Draft, eventTypes } from "../../src/events/event.ts";
 import type { Recorded } from "../../src/events/log.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import { draft, FABRIC, history, messageOf } from "../support/arbitraries.ts";
@@ -169,4 +169,17 @@ test("text quoted from an unknown type is short and printable", () => {
   const type = `\u001b[31m${"x".repeat(500)}`;
   const reason = reasonOf(record(JSON.stringify({ type, v: 1, id: "a", data: {} })));
   expect(reason).toMatch(/^unknown event type "[ -~…]{1,80}"$/);
+});
+
+test("on whose behalf is read back, and what cannot be read of it counts as not said", () => {
+  const draft: Draft = { type: "PeerRemoved", data: { name: "lb" } };
+  const decoded = (payload: Uint8Array) =>
+    decode("f", { seq: 1, timeMs: 0, subject: subjectOf("f", draft), payload });
+  const by = { token: "ci", request: "abc" };
+  expect(decoded(encode(draft, "id", by))).toMatchObject({ ok: true, event: { ...draft, by } });
+  const plain = decoded(encode(draft, "id"));
+  for (const wrong of [null, 7, "ci", {}, { token: "" }, { token: "x".repeat(64) }, { token: 1 }]) {
+    const envelope = { type: draft.type, v: 1, id: "id", by: wrong, data: draft.data };
+    expect(decoded(new TextEncoder().encode(JSON.stringify(envelope)))).toEqual(plain);
+  }
 });

@@ -8,8 +8,9 @@ import { fold } from "../../src/events/fold.ts";
 import { endpointsOf } from "../../src/events/fold-lease.ts";
 import type { Recorded } from "../../src/events/log.ts";
 import { inPool } from "../../src/events/pool.ts";
-import { decodeSnapshot, encodeSnapshot, stateDocument } from "../../src/events/snapshot.ts";
+import { decodeSnapshot, encodeSnapshot } from "../../src/events/snapshot.ts";
 import { type FabricState, initialState } from "../../src/events/state.ts";
+import { stateDocument } from "../../src/events/state-document.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import { FABRIC, history, steps, tell } from "../support/arbitraries.ts";
 

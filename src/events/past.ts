@@ -6,7 +6,6 @@
 import { type Folded, fold } from "../events/fold.ts";
 import type { EventLog, LogInfo, Recorded } from "../events/log.ts";
 import { type FabricState, initialState } from "../events/state.ts";
-import { EXIT_FAILED, Failure, misuse } from "./failure.ts";
 import { instantOf, isoTime, type Point } from "./point.ts";
 
 export interface Step {
@@ -14,13 +13,33 @@ export interface Step {
   readonly folded: Folded;
 }
 
-/** Where to stop, and the flag to blame when the log has no such place. */
+/** Where to stop, and the flag or parameter to blame when the log has no such place. */
 export interface Until {
-  readonly flag: string;
+  readonly name: string;
   readonly point: Point;
 }
 
-/** The state at `until`, or at the head. Throws Failure when the log does not reach there. */
+/** `no-such-point`: the caller's mistake. `damaged`: nobody can tell what was there. */
+export type PastErrorKind = "no-such-point" | "damaged";
+
+/** One line: which flag or parameter, and where the log begins or ends. */
+export class PastError extends Error {
+  override readonly name = "PastError";
+  readonly kind: PastErrorKind;
+  /** The flag or parameter at fault. */
+  readonly at: string | null;
+  constructor(kind: PastErrorKind, message: string, at: string | null = null) {
+    super(message);
+    this.kind = kind;
+    this.at = at;
+  }
+}
+
+export function noSuchPoint({ name, point }: Until, why: string): PastError {
+  return new PastError("no-such-point", `${name} ${point.text}: ${why}`, name);
+}
+
+/** The state at `until`, or at the head. Throws PastError when the log does not reach there. */
 export async function foldTo(
   log: EventLog,
   fabric: string,
@@ -63,28 +82,26 @@ export async function* steps(
     yield { record, folded: fold(state, record) };
   }
   if (until !== null && untilMs !== null && untilMs > Math.max(nowMs, state.timeMs)) {
-    throw misuse(`${until.flag} ${until.point.text}`, "is in the future");
+    throw noSuchPoint(until, "is in the future");
   }
 }
 
 function lastSeq(until: Until | null, info: LogInfo): number {
   if (until === null) return info.lastSeq;
-  const at = `${until.flag} ${until.point.text}`;
-  if (info.lastSeq === 0) throw misuse(at, "the log is empty");
+  if (info.lastSeq === 0) throw noSuchPoint(until, "the log is empty");
   if (until.point.kind !== "seq") return info.lastSeq;
-  if (until.point.seq > info.lastSeq) throw misuse(at, `the log ends at ${info.lastSeq}`);
+  if (until.point.seq > info.lastSeq) throw noSuchPoint(until, `the log ends at ${info.lastSeq}`);
   return until.point.seq;
 }
 
-function tooEarly(until: Until, first: Recorded): Failure {
-  const began = `the log begins at ${isoTime(first.timeMs)} (sequence ${first.seq})`;
-  return misuse(`${until.flag} ${until.point.text}`, began);
+function tooEarly(until: Until, first: Recorded): PastError {
+  return noSuchPoint(until, `the log begins at ${isoTime(first.timeMs)} (sequence ${first.seq})`);
 }
 
 function refuseTruncated(info: LogInfo): void {
   if (info.firstSeq <= 1) return;
   const message = `the log is damaged: it begins at sequence ${info.firstSeq}, not 1`;
-  throw new Failure(EXIT_FAILED, message);
+  throw new PastError("damaged", message);
 }
 
 async function* records(log: EventLog, from: number, last: number): AsyncIterable<Recorded> {

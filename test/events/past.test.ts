@@ -1,9 +1,9 @@
 // Where reading the past begins and ends, on the log in memory.
 
 import { expect, test } from "bun:test";
-import { foldOn, foldTo, type Until } from "../../src/cli/past.ts";
-import { isoTime, parsePoint } from "../../src/cli/point.ts";
 import type { EventLog } from "../../src/events/log.ts";
+import { foldOn, foldTo, type Until } from "../../src/events/past.ts";
+import { isoTime, parsePoint } from "../../src/events/point.ts";
 import { history } from "../support/history.ts";
 
 const story = history("p").config({ Network: "10.5.0.0/16" });
@@ -28,7 +28,7 @@ function logOf(firstSeq = 1, stored = records): EventLog {
 function until(text: string): Until {
   const point = parsePoint(text);
   if (point === null) throw new Error(text);
-  return { flag: "--at", point };
+  return { name: "--at", point };
 }
 
 const timeOf = (seq: number): number => records[seq - 1]?.timeMs ?? Number.NaN;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatDuration, instantOf, parseDuration, parsePoint } from "../../src/cli/point.ts";
+import { formatDuration, instantOf, parseDuration, parsePoint } from "../../src/events/point.ts";
 
 test("durations are sums of numbers with units", () => {
   const cases: readonly [string, number | null][] = [

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { fabricDiff, fabricDiffLines } from "../../src/cli/fabric-diff.ts";
 import type { FabricState } from "../../src/events/state.ts";
+import { fabricDiff, fabricDiffLines } from "../../src/http/fabric-diff.ts";
 import { history } from "../support/history.ts";
 
 function start() {

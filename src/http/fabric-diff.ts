@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import type { FabricState, Node } from "../events/state.ts";
-import { type PeerView, peersView } from "../http/views.ts";
+import { type PeerView, peersView } from "./views.ts";
 
 export interface Change<T> {
   readonly from: T;
