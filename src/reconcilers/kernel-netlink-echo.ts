@@ -5,11 +5,13 @@
 // exactly what we last asked for. Were it somebody else asking for the same, nothing would be
 // different either.
 
+import type { Ip, Mac } from "../events/address.ts";
 import { AF_BRIDGE, NUD_PERMANENT, RTM_DELNEIGH, RTM_NEWNEIGH } from "../ffi/netlink/constants.ts";
 import type { Frame } from "../ffi/netlink/header.ts";
 import { ndmsg, neigh } from "../ffi/netlink/neigh.ts";
 import type { BatchOp } from "./kernel-netlink-batch.ts";
 import { ipText, macText } from "./kernel-netlink-text.ts";
+import { ANY_MAC } from "./kernel-state.ts";
 
 /**
  * An echo comes at once, but a process that shares two cores with fifty that start hears it seconds
@@ -58,9 +60,7 @@ export class Echoes {
 
 function saidOfOp(op: BatchOp, index: number): Said | null {
   const type = op.verb === "set" ? RTM_NEWNEIGH : RTM_DELNEIGH;
-  if (op.noun === "fdb") {
-    return { about: `${index} ${op.object.mac}`, what: `${type} ${op.object.dst}` };
-  }
+  if (op.noun === "fdb") return saidOfFdb(type, index, op.object.mac, op.object.dst);
   // Setting a neighbour is signed; all the same it ends the wait for the echo of a removal.
   return op.noun === "neigh" ? { about: `${index} ${op.object.ip}`, what: `${type}` } : null;
 }
@@ -68,15 +68,23 @@ function saidOfOp(op: BatchOp, index: number): Said | null {
 function saidOfFrame(frame: Frame): Said | null {
   const { type, input, at, end } = frame;
   const { family, index, state } = ndmsg.read(input, at, end);
-  // We make permanent entries only; somebody may have made one of ours dynamic.
-  if (type === RTM_NEWNEIGH && (state & NUD_PERMANENT) === 0) return null;
-  const { NDA_LLADDR, NDA_DST } = neigh.read(frame).attrs;
+  const { NDA_LLADDR, NDA_DST, NDA_PORT, NDA_VNI } = neigh.read(frame).attrs;
   if (NDA_DST === undefined) return null;
+  // We make permanent entries of the device's own port and VNI only; somebody may have made one of
+  // ours dynamic, or another one beside it.
+  const other = (state & NUD_PERMANENT) === 0 || NDA_PORT !== undefined || NDA_VNI !== undefined;
+  if (type === RTM_NEWNEIGH && other) return null;
   if (family !== AF_BRIDGE) {
     // Only the second notification of a removal is unsigned.
     if (type !== RTM_DELNEIGH) return null;
     return { about: `${index} ${ipText(NDA_DST)}`, what: `${type}` };
   }
   if (NDA_LLADDR === undefined) return null;
-  return { about: `${index} ${macText(NDA_LLADDR)}`, what: `${type} ${ipText(NDA_DST)}` };
+  return saidOfFdb(type, index, macText(NDA_LLADDR), ipText(NDA_DST));
+}
+
+/** An address has one entry, but for the replicas of what is flooded, each an object of its own. */
+function saidOfFdb(type: number, index: number, mac: Mac, dst: Ip): Said {
+  if (mac === ANY_MAC) return { about: `${index} ${mac} ${dst}`, what: `${type}` };
+  return { about: `${index} ${mac}`, what: `${type} ${dst}` };
 }

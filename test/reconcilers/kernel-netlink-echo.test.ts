@@ -60,6 +60,14 @@ if (requireRoot("echoes of our own changes"))
       expect(await judged(1)).toEqual(["another's"]);
     });
 
+    for (const how of ["dynamic", "permanent port 4789", "permanent vni 77"]) {
+      test(`of a forwarding entry is another's when it is ${how}`, async () => {
+        expectEcho(entry);
+        host.netns.bridge(`fdb replace ${peerMac} dev ${dev} dst 198.18.0.77 self ${how}`);
+        expect(await judged(1)).toEqual(["another's"]);
+      });
+    }
+
     test("of a forwarding entry is another's when what we set is removed again", async () => {
       expectEcho(entry);
       await host.apply(entry);
