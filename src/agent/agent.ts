@@ -4,23 +4,15 @@
 // planner.ts.
 
 import type { Cidr } from "../events/address.ts";
-import type { Clock } from "../events/clock.ts";
 import { decide } from "../events/decide.ts";
-import type { EventLog } from "../events/log.ts";
 import type { FabricState } from "../events/state.ts";
-import type { StatusBoard } from "../events/status-board.ts";
-import type { Kernel } from "../reconcilers/kernel.ts";
 import { createLoop, type Loop, type Round } from "../reconcilers/loop.ts";
 import type { Plan } from "../reconcilers/plan.ts";
-import type { TunnelView } from "../reconcilers/tunnel-status.ts";
-import type { AgentPort } from "./agent-port.ts";
-import type { AgentFiles } from "./files.ts";
+import type { Agent, AgentDeps, AgentEnd, AgentOptions } from "./agent-deps.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
 import { createHostWatch, type HostWatch } from "./host-watch.ts";
 import { createKeep, type Keep } from "./keep.ts";
 import type { Self } from "./keeper.ts";
-import type { Logger } from "./logger.ts";
-import type { Identity } from "./member.ts";
 import { watchStart } from "./offline-start.ts";
 import { Planner } from "./planner.ts";
 import { createProblemLog, type ProblemLog } from "./problem-log.ts";
@@ -33,38 +25,6 @@ import type { AgentStatus } from "./status.ts";
 import { boardEntryOf, isReady, type Parts, statusOf } from "./status-view.ts";
 import { createSubnetFile, type SubnetFile } from "./subnet-file.ts";
 import { createTail, type Tail } from "./tail.ts";
-import type { UnderlayBy } from "./underlay.ts";
-
-export interface AgentDeps {
-  readonly log: EventLog;
-  readonly board: StatusBoard;
-  readonly kernel: Kernel;
-  /** The packet path of the udp backend. */
-  readonly tunnel?: TunnelView;
-  readonly clock: Clock;
-  readonly files: AgentFiles;
-  readonly logger: Logger;
-  /** A new unique id for an event. */
-  readonly newId: () => string;
-  /** Connects to the log anew, after an address of this host went away. */
-  readonly redial?: () => void;
-}
-
-export interface AgentOptions extends Identity {
-  readonly underlay: UnderlayBy;
-  readonly ttlSeconds: number;
-  readonly marginSeconds: number;
-}
-
-/** How the agent came to its end. `code` is the process's exit code. */
-export interface AgentEnd {
-  readonly code: 0 | 1 | 3;
-  readonly reason: string | null;
-}
-
-export interface Agent extends AgentPort {
-  readonly done: Promise<AgentEnd>;
-}
 
 export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
   const snapshot = await loadSnapshot(deps, options.fabric);
@@ -100,6 +60,7 @@ class HostAgent implements Agent {
   private appliedSeq = 0;
   private wasReady = false;
   private stopping = false;
+  private muted: boolean;
   private lastDamage: string | null = null;
   /** Subnets held when an operator gave up the log that knew of them. */
   private former: readonly Cidr[] = [];
@@ -114,6 +75,7 @@ class HostAgent implements Agent {
     this.options = options;
     this.hasSnapshot = snapshot !== null;
     this.startedMs = clock.nowMs();
+    this.muted = options.muted ?? false;
     this.speaker = createSpeaker({ log, clock, fabric: options.fabric, newId: deps.newId });
     this.tail = this.followLog(snapshot);
     this.planner = new Planner({
@@ -145,7 +107,7 @@ class HostAgent implements Agent {
       board,
       clock,
       entry: () => boardEntryOf(this.parts()),
-      mayShow: () => this.planner.ownsName(),
+      mayShow: () => !this.muted && this.planner.ownsName(),
     });
     this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance);
     this.subnetFile = this.keepFile();
@@ -167,6 +129,12 @@ class HostAgent implements Agent {
       // A part that throws is a bug in it: end with its words rather than live on half a body.
       part.catch((error: unknown) => this.end({ code: 1, reason: describeError(error) }));
     }
+  }
+
+  speak(): void {
+    this.muted = false;
+    this.keep.wake();
+    this.heartbeat.wake();
   }
 
   status(): AgentStatus {
@@ -312,7 +280,7 @@ class HostAgent implements Agent {
       clock: this.deps.clock,
       problems: () => this.problems(),
       wasReady: () => this.wasReady,
-      maySpeak: () => !this.stopping && this.planner.ownsName(),
+      maySpeak: () => !this.stopping && !this.muted && this.planner.ownsName(),
     };
     return runReporting(reporting, signal);
   }
@@ -341,7 +309,7 @@ class HostAgent implements Agent {
       speaker: this.speaker,
       board,
       self: () => this.self(),
-      silent: () => this.stopping,
+      silent: () => this.stopping || this.muted,
       onProblem: (problem) => {
         this.keepProblem = problem;
       },

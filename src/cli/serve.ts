@@ -2,10 +2,8 @@
 // its own; it needs no privileges and runs on any machine that reaches the log.
 
 import { originOf } from "../events/checkpoint.ts";
-import { createApp } from "../http/app.ts";
 import { readSignerFile, type SignerKey } from "../http/audit-key.ts";
-import { createAuditor } from "../http/auditor.ts";
-import { createFollower } from "../http/follower.ts";
+import { createHook } from "../http/hook.ts";
 import { serveTcp } from "../http/tcp-server.ts";
 import { logOptions } from "./connection.ts";
 import type { Deps } from "./deps.ts";
@@ -32,19 +30,17 @@ export async function serve(deps: Deps, flags: ServeFlags): Promise<number> {
   });
   const { clock, version, wallMs } = deps;
   const { log, status: board, checkpoints, createCheckpoints } = connection;
-  const follower = createFollower({ log, clock, fabric });
-  const audit = createAuditor({
-    ...{ fabric, follower, checkpoints, createCheckpoints, clock, logger, key },
-  });
   const newId = (): string => crypto.randomUUID();
-  const app = createApp({
-    ...{ fabric, version, follower, audit, log, checkpoints, board, clock, wallMs, logger, newId },
+  const hook = createHook({
+    ...{ fabric, version, log, board, checkpoints, createCheckpoints, key },
+    ...{ clock, wallMs, logger, newId },
   });
   const stop = new AbortController();
   const forget = deps.onSignal(() => stop.abort());
   try {
-    const following = Promise.all([follower.run(stop.signal), audit.run(stop.signal)]);
-    const server = serveTcp(app, listen);
+    const following = hook.run(stop.signal);
+    const { page } = await import("../http/web-page.ts");
+    const server = serveTcp(hook.app, { ...listen, page });
     logger.info("listening", { url: server.url });
     await following;
     await server.close();

@@ -33,7 +33,8 @@ export interface LogConnection {
 
 /**
  * Fails with LogError `unreachable` or `refused` when no server can be used; with `keepTrying` it
- * returns at once, and every call throws that error until a server answers.
+ * returns after the first attempt or 250 ms, and every call throws that error until a server
+ * answers.
  */
 export async function connectLog(options: LogOptions): Promise<LogConnection> {
   const names = fabricStreams(options.fabric);
@@ -56,7 +57,7 @@ function eventLog(link: NatsLink, stream: string): EventLog {
   return {
     info: () => info(link, stream),
     get: (seq) => get(link, stream, seq),
-    read: (from, signal) => read(link, stream, from, signal),
+    read: (from, signal, last) => read(link, stream, { from, last: last ?? null }, signal),
     append: (message) => append(link, stream, message),
   };
 }
@@ -88,25 +89,33 @@ async function get(link: NatsLink, stream: string, seq: number): Promise<Recorde
 async function* read(
   link: NatsLink,
   stream: string,
-  from: number,
+  range: { readonly from: number; readonly last: number | null },
   signal: AbortSignal,
 ): AsyncIterable<readonly Recorded[]> {
-  const reader = await untilAborted(signal, () => openAt(link, stream, from));
+  const { from, last } = range;
+  if (last !== null && last < from) return;
+  const reader = await untilAborted(signal, () => openAt(link, stream, range));
   if (reader === null) return;
   try {
     for (;;) {
       const batch = await reader.next(signal);
       if (batch === null) return;
       yield batch;
+      if (last !== null && (batch.at(-1)?.seq ?? 0) >= last) return;
     }
   } finally {
     reader.close();
   }
 }
 
-async function openAt(link: NatsLink, stream: string, from: number): Promise<PullReader> {
+async function openAt(
+  link: NatsLink,
+  stream: string,
+  { from, last }: { readonly from: number; readonly last: number | null },
+): Promise<PullReader> {
   if (from < 1) throw new LogError("gap", `${stream} begins at 1, after ${from}`);
-  const reader = await PullReader.open(link, { stream, from, contiguous: true });
+  const limit = last === null ? null : last - from + 1;
+  const reader = await PullReader.open(link, { stream, from, limit, contiguous: true });
   try {
     await refuseOutside(link, stream, from);
     return reader;

@@ -1,5 +1,14 @@
 // The Backend part of the configuration: how packets travel between hosts.
 
+import type { Family } from "./address.ts";
+import {
+  FLOOD_KEYS,
+  FLOOD_MODES,
+  type Flood,
+  type FloodMode,
+  floodDocument,
+  parseFlood,
+} from "./network-config-flood.ts";
 import {
   type Document,
   type Json,
@@ -20,8 +29,13 @@ export interface VxlanBackend {
   readonly directRouting: boolean;
   readonly gbp: boolean;
   readonly learning: boolean;
-  readonly mode: "proactive";
+  readonly mode: Mode;
+  /** For the modes of a flat segment, else null. */
+  readonly flood: Flood | null;
 }
+
+type Mode = "proactive" | FloodMode;
+const MODES: readonly string[] = ["proactive", ...FLOOD_MODES] satisfies readonly Mode[];
 
 export interface UdpBackend {
   readonly type: "udp";
@@ -48,14 +62,16 @@ const VXLAN_KEYS = [
   "GBP",
   "Learning",
   "Mode",
+  ...FLOOD_KEYS,
 ] as const;
 
-export function parseBackend(json: Json | undefined): Backend {
+/** `usual` is the family that tunnels use where nothing else decides. */
+export function parseBackend(json: Json | undefined, usual: Family): Backend {
   const document = json === undefined || json === null ? {} : object(json, "Backend");
   const type = document.Type ?? "vxlan";
   switch (type) {
     case "vxlan":
-      return parseVxlan(document);
+      return parseVxlan(document, usual);
     case "udp":
       return parseUdp(document);
     case "host-gw":
@@ -72,9 +88,11 @@ function reasonAgainst(type: Json): string {
   return `unknown backend ${JSON.stringify(type)}, expected vxlan, host-gw, udp or alloc`;
 }
 
-function parseVxlan(document: Document): VxlanBackend {
+function parseVxlan(document: Document, usual: Family): VxlanBackend {
   refuseUnknown(document, VXLAN_KEYS, "Backend.");
   const path = "Backend.";
+  const mode = optional(document, "Mode", modeOf, path) ?? "proactive";
+  const flood = parseFlood(document, mode, usual);
   return {
     type: "vxlan",
     vni: optional(document, "VNI", numberIn(1, 0xffffff), path) ?? 1,
@@ -83,8 +101,9 @@ function parseVxlan(document: Document): VxlanBackend {
     mtu: optional(document, "MTU", numberIn(0, 65_535), path) || null,
     directRouting: optional(document, "DirectRouting", truth, path) ?? false,
     gbp: optional(document, "GBP", truth, path) ?? false,
-    learning: optional(document, "Learning", truth, path) ?? false,
-    mode: optional(document, "Mode", mode, path) ?? "proactive",
+    learning: optional(document, "Learning", truth, path) ?? flood !== null,
+    mode,
+    flood,
   };
 }
 
@@ -98,10 +117,10 @@ function parseUdp(document: Document): UdpBackend {
   };
 }
 
-function mode(value: Json, key: string): "proactive" {
-  if (value === "proactive") return value;
+function modeOf(value: Json, key: string): Mode {
+  if (typeof value === "string" && MODES.includes(value)) return value as Mode;
   if (value === "on-miss") throw words(key, "on-miss is not available yet");
-  throw words(key, `expected "proactive", got ${JSON.stringify(value)}`);
+  throw words(key, `expected ${MODES.join(", ")}, got ${JSON.stringify(value)}`);
 }
 
 export function backendDocument(backend: Backend): Document {
@@ -117,5 +136,6 @@ export function backendDocument(backend: Backend): Document {
     GBP: backend.gbp,
     Learning: backend.learning,
     Mode: backend.mode,
+    ...(backend.flood === null ? {} : floodDocument(backend.flood)),
   };
 }

@@ -21,6 +21,8 @@ export const CONFIGS: readonly Record<string, unknown>[] = [
   { ...V4, ...V6 },
   { ...V4, ...V6, Backend: { Type: "host-gw" } },
   { ...V4, ...V6, Backend: { Type: "vxlan", VNI: 7, DirectRouting: true } },
+  { ...V4, Backend: { Type: "vxlan", Mode: "multicast", Group: "239.1.1.1" } },
+  { ...V4, ...V6, Backend: { Type: "vxlan", Mode: "head-end" } },
   { EnableIPv4: false, ...V6 },
   { Network: "10.9.0.0/24", SubnetLen: 27 },
   { Network: "10.9.0.0/24", SubnetLen: 26 },

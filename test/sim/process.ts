@@ -1,7 +1,8 @@
 // One run of the production agent on simulated ports, from its start to its end or its sudden
 // death.
 
-import { type Agent, type AgentEnd, startAgent } from "../../src/agent/agent.ts";
+import { startAgent } from "../../src/agent/agent.ts";
+import type { Agent, AgentEnd } from "../../src/agent/agent-deps.ts";
 import type { AgentFiles } from "../../src/agent/files.ts";
 import type { Fields, Logger } from "../../src/agent/logger.ts";
 import type { EventLog } from "../../src/events/log.ts";
