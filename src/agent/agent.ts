@@ -288,12 +288,9 @@ class HostAgent implements Agent {
 
   private followLog(snapshot: Snapshot): Tail {
     const { log, clock, logger } = this.deps;
-    const { fabric } = this.options;
+    const { fabric, node } = this.options;
     return createTail({
-      log,
-      clock,
-      fabric,
-      snapshot,
+      ...{ log, clock, fabric, node, snapshot },
       onFolded: (record, { verdict, event }) => {
         this.speaker.heard(record, verdict);
         if (verdict.kind === "quarantined") {
