@@ -241,6 +241,7 @@ class HostAgent implements Agent {
     const { lastRound } = this;
     if (lastRound?.clean !== true || lastRound.seq !== this.planner.last()?.seq) return;
     this.appliedSeq = this.tail.state().seq;
+    this.deps.onApplied?.(this.appliedSeq);
   }
 
   private problems(): readonly string[] {
