@@ -134,7 +134,7 @@ const JQ = `jq() {
   "$BUN" -e 'console.log(JSON.parse(await Bun.stdin.text())[process.argv.at(-1).slice(1)])' "\${@: -1}"
 }`;
 
-test("a leaf can be made from the server's answer with jq, date, base64 and sha256sum", () => {
+test("a leaf can be made with jq, date, base64 and sha256sum, as the guide says", () => {
   // What `nats stream get --json` and the API's STREAM.MSG.GET answer with.
   const payload = new TextEncoder().encode('{"type":"NodeLeft"}');
   const answer = {
