@@ -11,13 +11,12 @@ import { runProgram } from "./cli/program.ts";
 import type { TunnelKernelOptions } from "./reconcilers/kernel-tunnel.ts";
 
 /**
- * Code that runs once is not worth compiling: of an agent's start the compiler took a third. So
- * for its first seconds a process compiles only what runs this many times as often as usual
- * (`npm run build` gives the single-file program the same from its first instruction).
+ * Code that runs once is not worth compiling: of fifty agents' start the compiler took two fifths.
+ * An agent starts until it was ready for `readyMs`, or has `records` to fold at once.
  */
-const START = { jitPolicy: 16, ms: 5000 } as const;
+const START = { jitPolicy: 1000, lookMs: 500, readyMs: 3000, records: 1000 } as const;
+// `npm run build` gives the single-file program the same from its first instruction.
 Bun.unsafe.setJITPolicy(START.jitPolicy);
-setTimeout(() => Bun.unsafe.setJITPolicy(1), START.ms).unref();
 
 const out = standardOutput();
 
@@ -39,7 +38,11 @@ const deps: Deps = {
     : Bun.main.replace(/src\/main\.ts$/, "bin/heddle"),
   env: process.env,
   hasNetAdmin,
-  connectLog: async (options) => (await import("./events/log-jetstream.ts")).connectLog(options),
+  connectLog: async (options) => {
+    // A command folds the whole log.
+    Bun.unsafe.setJITPolicy(1);
+    return (await import("./events/log-jetstream.ts")).connectLog(options);
+  },
   openKernel: (netns) => openKernel(netns),
   startNatsServer: async (options) =>
     (await import("./agent/nats-server.ts")).startNatsServer(options),
@@ -77,8 +80,11 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
   const { startAgent } = await import("./agent/agent.ts");
   const { openFiles } = await import("./agent/files.ts");
   const { instanceId, lockHost } = await import("./agent/os-host.ts");
+  const { connectLog } = await import("./events/log-jetstream.ts");
+  const { dropFilePages } = await import("./agent/os-memory.ts");
   const { findPredecessor } = await import("./agent/os-predecessor.ts");
   const { serviceManager } = await import("./agent/os-service.ts");
+  const { trimAfterStart } = await import("./agent/trim.ts");
   const { log: logOptions, stateDir, subnetFile, takeover, ...options } = settings;
   const predecessor = takeover ? findPredecessor(logger) : null;
   let lock = predecessor === null ? lockHost() : null;
@@ -87,7 +93,7 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
     offer: predecessor?.fds ?? manager.inherited,
     onDescriptors: manager.keep,
   });
-  const connection = await deps.connectLog(logOptions);
+  const connection = await connectLog(logOptions);
   const agent = await startAgent(
     {
       log: connection.log,
@@ -108,7 +114,20 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
       muted: predecessor !== null,
     },
   );
+  const started = compileWhenStarted(agent);
+  const trimming = new AbortController();
+  void trimAfterStart(
+    {
+      clock: deps.clock,
+      logger,
+      isReady: () => agent.status().state === "ready",
+      dropFilePages,
+    },
+    trimming.signal,
+  );
   const done = agent.done.then(async (end) => {
+    started.cancel();
+    trimming.abort();
     await connection.close();
     close();
     lock?.release();
@@ -130,6 +149,21 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
     stop: () => agent.stop(),
     done,
   };
+}
+
+/** Ends the start: some time after ready, or as soon as there is much to fold. */
+function compileWhenStarted(agent: Pick<RunningAgent, "status" | "state">): { cancel(): void } {
+  let seq = agent.state().seq;
+  let readyMs = 0;
+  const timer = setInterval(() => {
+    const folded = agent.state().seq - seq;
+    seq += folded;
+    readyMs = agent.status().state === "ready" ? readyMs + START.lookMs : 0;
+    if (folded < START.records && readyMs < START.readyMs) return;
+    Bun.unsafe.setJITPolicy(1);
+    clearInterval(timer);
+  }, START.lookMs);
+  return { cancel: () => clearInterval(timer) };
 }
 
 process.exit(await exitCodeOf(process.argv.slice(2)));

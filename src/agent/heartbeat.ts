@@ -46,9 +46,9 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
     last: show,
     run: async (signal) => {
       while (!signal.aborted) {
+        await waker.wait(HEARTBEAT_MS - PAUSE_MS, signal);
         await show();
         await sleep(clock, PAUSE_MS, signal);
-        await waker.wait(HEARTBEAT_MS - PAUSE_MS, signal);
       }
     },
   };

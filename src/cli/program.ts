@@ -13,7 +13,7 @@ import { DEFAULT_FABRIC, DEFAULT_NATS, fabricName, flag, natsUrl, nodeName } fro
 /** Runs one command line; answers with the exit code, throws what the command throws. */
 export async function runProgram(deps: Deps, argv: readonly string[]): Promise<number> {
   let exitCode = EXIT_OK;
-  const program = buildProgram(deps, (code) => {
+  const program = buildProgram(deps, argv[0], (code) => {
     exitCode = code;
   });
   try {
@@ -26,7 +26,12 @@ export async function runProgram(deps: Deps, argv: readonly string[]): Promise<n
   return exitCode;
 }
 
-function buildProgram(deps: Deps, finish: (exitCode: number) => void): Command {
+/** With `first` the name of a command only that one, which is what an agent waits for. */
+function buildProgram(
+  deps: Deps,
+  first: string | undefined,
+  finish: (exitCode: number) => void,
+): Command {
   const program = new Command("heddle")
     .description("Container networking as a function of one ordered log of events.")
     .version(deps.version, "-V, --version", "print the version")
@@ -43,9 +48,9 @@ function buildProgram(deps: Deps, finish: (exitCode: number) => void): Command {
   });
   program.allowExcessArguments();
   const { env } = deps;
-  for (const spec of [...commandsOfLog(env), ...commandsOfAudit(env), ...commandsOfHost(env)]) {
-    addCommand(program, spec, deps, finish);
-  }
+  const specs = [...commandsOfLog(env), ...commandsOfAudit(env), ...commandsOfHost(env)];
+  const called = specs.filter(({ name }) => name.split(" ")[0] === first);
+  for (const spec of called.length > 0 ? called : specs) addCommand(program, spec, deps, finish);
   addCompletion(program, deps);
   return program;
 }
@@ -72,7 +77,7 @@ function addCommand(
   const command = parent.command(words).description(spec.summary);
   style(command, deps);
   command.allowExcessArguments(false);
-  for (const option of spec.options) command.addOption(option);
+  for (const option of spec.options()) command.addOption(option);
   const examples = spec.examples.map((example) => `  $ heddle ${example}`).join("\n");
   command.addHelpText("after", `\nExamples:\n${examples}`);
   command.action(async () => {

@@ -39,7 +39,8 @@ export async function serve(deps: Deps, flags: ServeFlags): Promise<number> {
   const forget = deps.onSignal(() => stop.abort());
   try {
     const following = hook.run(stop.signal);
-    const server = serveTcp(hook.app, listen);
+    const { page } = await import("../http/web-page.ts");
+    const server = serveTcp(hook.app, { ...listen, page });
     logger.info("listening", { url: server.url });
     await following;
     await server.close();

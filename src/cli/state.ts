@@ -3,12 +3,12 @@
 import { foldTo } from "../events/past.ts";
 import { isoTime, type Point } from "../events/point.ts";
 import type { FabricState } from "../events/state.ts";
+import { summaryOf } from "../events/summary.ts";
 import { stateView } from "../http/views.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK } from "./failure.ts";
 import type { LogFlags } from "./flags.ts";
-import { summaryOf } from "./summary.ts";
 import { cell, tableLines } from "./table.ts";
 
 interface StateFlags extends LogFlags {

@@ -33,7 +33,8 @@ export interface LogConnection {
 
 /**
  * Fails with LogError `unreachable` or `refused` when no server can be used; with `keepTrying` it
- * returns at once, and every call throws that error until a server answers.
+ * returns after the first attempt or 250 ms, and every call throws that error until a server
+ * answers.
  */
 export async function connectLog(options: LogOptions): Promise<LogConnection> {
   const names = fabricStreams(options.fabric);

@@ -4,6 +4,7 @@
 import { parseNetworkConfig } from "./network-config.ts";
 import type { Json } from "./network-config-keys.ts";
 import { type FabricState, initialState } from "./state.ts";
+import { take } from "./taken.ts";
 
 /** Maps become arrays in key order, so equal states give equal text. */
 export function stateDocument(state: Readonly<FabricState>): StateDocument {
@@ -74,12 +75,18 @@ export function stateFrom(document: StateDocument): FabricState | null {
   for (const node of document.nodes) state.nodes.set(node.node, node);
   for (const lease of document.leases) {
     state.leases.set(lease.node, lease);
-    for (const subnet of lease.subnets) state.owners.set(subnet, lease.node);
+    for (const subnet of lease.subnets) {
+      state.owners.set(subnet, lease.node);
+      take(state.taken, subnet, null);
+    }
   }
   for (const reservation of document.reservations) {
     state.reservations.set(reservation.subnet, reservation);
   }
-  for (const peer of document.peers) state.peers.set(peer.name, peer);
+  for (const peer of document.peers) {
+    state.peers.set(peer.name, peer);
+    take(state.taken, peer.subnet, peer.name);
+  }
   for (const token of document.tokens) state.tokens.set(token.name, token);
   for (const [endpoint, holder] of Object.entries(document.endpoints)) {
     state.endpoints.set(endpoint, holder);

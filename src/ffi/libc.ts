@@ -26,6 +26,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   // For newer calls than the C library of an old distribution knows.
   syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64_fast" as "i32" },
+  madvise: { args: ["ptr", "u64", "i32"], returns: "i32" },
 });
 
 /** A libc call that failed, with its errno as a positive number. */
@@ -63,6 +64,8 @@ const CMSG_HEADER = 16;
 const POLLIN = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const MADV_DONTNEED = 4;
+const PAGE_BYTES_MIN = 4096;
 
 function errno(): number {
   return read.i32(libc.__errno_location() as Pointer, 0);
@@ -192,4 +195,16 @@ export function pidfdEnded(pidfd: number): boolean {
 /** Moves the calling thread, and only it, into a network namespace. */
 export function setNetns(fd: number): void {
   checked("setns", libc.setns(i32("fd", fd), CLONE_NEWNET));
+}
+
+/**
+ * Gives back the pages of this process from `start` on, `length` bytes of whole pages. What they
+ * held is lost unless it is in a file: the caller must know that nothing was written there.
+ */
+export function discard(start: number, length: number): void {
+  for (const value of [start, length]) {
+    int("address range", value, PAGE_BYTES_MIN, Number.MAX_SAFE_INTEGER);
+    if (value % PAGE_BYTES_MIN !== 0) throw new RangeError(`${value} is not a multiple of a page`);
+  }
+  checked("madvise", libc.madvise(start as Pointer, length, MADV_DONTNEED));
 }

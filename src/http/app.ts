@@ -16,9 +16,11 @@ import { createRouter } from "./router.ts";
 import { auditRoutes } from "./routes-audit.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { healthRoutes } from "./routes-health.ts";
+import { liveRoutes } from "./routes-live.ts";
 import { pastRoutes } from "./routes-past.ts";
 import { previewRoutes } from "./routes-preview.ts";
 import { stateRoutes } from "./routes-state.ts";
+import { streamRoutes } from "./routes-stream.ts";
 import { configWrites, leaseWrites, peerWrites } from "./routes-write.ts";
 
 /** Routes that answer when something has happened. */
@@ -32,6 +34,9 @@ export function createApp(deps: HookDeps): HookApp {
   app.use(timeLimit(WAITING));
   app.route("/", healthRoutes(deps));
   app.route("/", stateRoutes(deps));
+  app.route("/", liveRoutes(deps));
+  // Before the pages of events, which answer what is left of the same path.
+  app.route("/", streamRoutes(deps));
   app.route("/", eventRoutes(deps));
   app.route("/", pastRoutes(deps));
   app.route("/", previewRoutes(deps));

@@ -73,8 +73,8 @@ function expectNothingLeft(pid: number): void {
 }
 
 describe.skipIf(!requireRoot("heddle dev"))("heddle dev", () => {
-  test("its commands work when copied, and Ctrl-C removes everything", async () => {
-    const { process: dev, guide } = await startDev("--hosts", "2");
+  test.each(["vxlan", "udp"])("its commands work when copied, over %s", async (backend) => {
+    const { process: dev, guide } = await startDev("--hosts", "2", "--backend", backend);
     const commands = [...guide.matchAll(/^ {2}(\S.*)$/gm)].map(([, command]) => command ?? "");
     expect(commands.length).toBeGreaterThanOrEqual(6);
     for (const command of commands) {
@@ -84,6 +84,7 @@ describe.skipIf(!requireRoot("heddle dev"))("heddle dev", () => {
       expect([ending, done.exitCode, done.stderr.toString()]).toEqual([ending, 0, ""]);
     }
     expect(namespacesOf(dev.pid)).toHaveLength(5);
+    // Ctrl-C removes everything.
     dev.kill("SIGINT");
     expect(await dev.exited).toBe(0);
     expectNothingLeft(dev.pid);

@@ -14,6 +14,7 @@ import { newToken } from "../../src/http/bearer.ts";
 import type { HookDeps, HookWorld } from "../../src/http/deps.ts";
 import { createHook } from "../../src/http/hook.ts";
 import { serveTcp, type TcpServer } from "../../src/http/tcp-server.ts";
+import { page } from "../../src/http/web-page.ts";
 import { TestNats } from "./nats.ts";
 import { realClock } from "./real-clock.ts";
 
@@ -80,7 +81,7 @@ export class TestHook {
   }
 
   /** One more server over the same log. */
-  async another(part: Partial<HookWorld> = {}): Promise<Server> {
+  async another(part: Partial<HookWorld> = {}, port = 0): Promise<Server> {
     const connection = await this.nats.connect(FABRIC);
     const { log, status: board, checkpoints, createCheckpoints } = connection;
     const hook = createHook({
@@ -93,11 +94,21 @@ export class TestHook {
       ...part,
     });
     void hook.run(this.#stop.signal);
-    const tcp = serveTcp(hook.app, { hostname: "127.0.0.1", port: 0 });
+    const tcp = serveTcp(hook.app, { hostname: "127.0.0.1", port, page });
     const server = { ...hook, tcp };
     this.#servers.push(server);
     await hook.deps.follower.reached((await log.info()).lastSeq, 5000);
     return server;
+  }
+
+  /** The first server ends, and another begins on its port. */
+  async restart(): Promise<void> {
+    const { tcp } = this.#first;
+    const port = Number(new URL(tcp.url).port);
+    await tcp.close();
+    this.#servers.shift();
+    this.#servers.unshift(await this.another({}, port));
+    this.#servers.pop();
   }
 
   /** Sequence of the event in the log. */

@@ -33,6 +33,7 @@ export const AF_BRIDGE = 7;
 export const AF_INET6 = 10;
 
 // linux/rtnetlink.h
+export const RTM_NEWNETCONF = 80;
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;

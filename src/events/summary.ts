@@ -1,6 +1,6 @@
 // An event in a few words, for the timeline. Pure; the full content is in --json.
 
-import type { Draft, Member } from "../events/event.ts";
+import type { Draft, Member } from "./event.ts";
 
 export function summaryOf(event: Draft): string {
   switch (event.type) {
