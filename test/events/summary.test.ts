@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { summaryOf } from "../../src/cli/summary.ts";
 import { parseNetworkConfig } from "../../src/events/network-config.ts";
+import { summaryOf } from "../../src/events/summary.ts";
 
 function summary(document: unknown): string {
   const parsed = parseNetworkConfig(document);
