@@ -7,7 +7,8 @@
  * source belongs to that peer and the inner destination is ours. hp_open makes or takes over the
  * descriptors and the maps, hp_resume starts the threads, hp_accelerate the programs in the
  * kernel: in this order, so that nobody forwards by an empty table. Every call is made from one
- * control thread, never blocks on the network, and returns >= 0 or -errno. The caller fills structures; sizes are checked by hp_layout() at load.
+ * control thread, never blocks on the network, and returns >= 0 or -errno. The caller fills
+ * structures; sizes are checked by hp_layout() at load.
  */
 #ifndef HEDDLE_H
 #define HEDDLE_H

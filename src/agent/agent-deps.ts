@@ -24,6 +24,7 @@ export interface AgentDeps {
   readonly newId: () => string;
   /** Connects to the log anew, after an address of this host went away. */
   readonly redial?: () => void;
+  readonly onApplied?: (seq: number) => void;
 }
 
 export interface AgentOptions extends Identity {

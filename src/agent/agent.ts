@@ -241,6 +241,7 @@ class HostAgent implements Agent {
     const { lastRound } = this;
     if (lastRound?.clean !== true || lastRound.seq !== this.planner.last()?.seq) return;
     this.appliedSeq = this.tail.state().seq;
+    this.deps.onApplied?.(this.appliedSeq);
   }
 
   private problems(): readonly string[] {
@@ -287,12 +288,9 @@ class HostAgent implements Agent {
 
   private followLog(snapshot: Snapshot): Tail {
     const { log, clock, logger } = this.deps;
-    const { fabric } = this.options;
+    const { fabric, node } = this.options;
     return createTail({
-      log,
-      clock,
-      fabric,
-      snapshot,
+      ...{ log, clock, fabric, node, snapshot },
       onFolded: (record, { verdict, event }) => {
         this.speaker.heard(record, verdict);
         if (verdict.kind === "quarantined") {

@@ -27,12 +27,14 @@ export async function serve(deps: Deps, flags: ServeFlags): Promise<number> {
     ...logOptions(flags),
     keepTrying: true,
     name: "heddle serve",
+    // Of its own, so that its replies need no permission that others have.
+    inboxPrefix: "_INBOX_serve",
   });
   const { clock, version, wallMs } = deps;
-  const { log, status: board, checkpoints, createCheckpoints } = connection;
+  const { log, status: board, inquiry, checkpoints, createCheckpoints } = connection;
   const newId = (): string => crypto.randomUUID();
   const hook = createHook({
-    ...{ fabric, version, log, board, checkpoints, createCheckpoints, key },
+    ...{ fabric, version, log, board, inquiry, checkpoints, createCheckpoints, key },
     ...{ clock, wallMs, logger, newId },
   });
   const stop = new AbortController();

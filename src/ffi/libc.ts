@@ -6,8 +6,8 @@
 
 import { dlopen, type Pointer, ptr, read } from "bun:ffi";
 
-// open(2), fcntl(2) and syscall(2) are variadic; calling them with fixed arguments is right on x86-64
-// and on arm64 Linux.
+// open(2), fcntl(2) and syscall(2) are variadic; calling them with fixed arguments is right on
+// x86-64 and on arm64 Linux.
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -147,7 +147,9 @@ export function connectUnix(fd: number, path: string): void {
   checked(`connect ${path}`, libc.connect(i32("fd", fd), address, address.byteLength));
 }
 
-/** The process that listens at the other end, as this pid namespace numbers it; 0 for none of it. */
+/**
+ * The process that listens at the other end, as this pid namespace numbers it; 0 for none of it.
+ */
 export function peerPid(fd: number): number {
   const credentials = new Int32Array(3);
   const length = new Uint32Array([credentials.byteLength]);

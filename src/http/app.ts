@@ -14,6 +14,7 @@ import { rateLimits, sizeLimits, timeLimit } from "./limits.ts";
 import { isProblemStatus, Problem, problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { auditRoutes } from "./routes-audit.ts";
+import { convergedRoutes } from "./routes-converged.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { healthRoutes } from "./routes-health.ts";
 import { liveRoutes } from "./routes-live.ts";
@@ -40,6 +41,7 @@ export function createApp(deps: HookDeps): HookApp {
   app.route("/", eventRoutes(deps));
   app.route("/", pastRoutes(deps));
   app.route("/", previewRoutes(deps));
+  app.route("/", convergedRoutes(deps));
   app.route("/", peerWrites(deps));
   app.route("/", leaseWrites(deps));
   app.route("/", configWrites(deps));

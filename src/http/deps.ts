@@ -1,8 +1,10 @@
 // What the fabric's HTTP hook is built from. Everything that costs or can fail is handed in, so
 // that tests run the app without a socket.
 
+import type { BoardWatch } from "../agent/board-watch.ts";
 import type { Logger } from "../agent/logger.ts";
 import type { Clock } from "../events/clock.ts";
+import type { Inquiry } from "../events/inquiry.ts";
 import type { EventLog } from "../events/log.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 import type { SignerKey } from "./audit-key.ts";
@@ -18,6 +20,7 @@ export interface HookWorld {
   readonly version: string;
   readonly log: EventLog;
   readonly board: StatusBoard;
+  readonly inquiry: Inquiry;
   readonly checkpoints: EventLog;
   /** Makes the stream of checkpoints, if there is none. Throws LogError. */
   readonly createCheckpoints: () => Promise<void>;
@@ -37,5 +40,6 @@ export interface HookDeps extends HookWorld {
   readonly history: History;
   readonly pages: Pages;
   readonly writer: Writer;
+  readonly boardWatch: BoardWatch;
   readonly audit: Auditor;
 }

@@ -1,6 +1,7 @@
 // The hook put together: what follows the log, what remembers it, and the app in front. It does
 // nothing before `run`.
 
+import { createBoardWatch } from "../agent/board-watch.ts";
 import { createApp, type HookApp } from "./app.ts";
 import { createAuditor } from "./auditor.ts";
 import type { HookDeps, HookWorld } from "./deps.ts";
@@ -22,12 +23,13 @@ export function createHook(world: HookWorld): Hook {
   const pages = new Pages(history, world.fabric);
   const writer = new Writer(world, follower);
   const audit = createAuditor({ ...world, follower });
-  const deps: HookDeps = { ...world, follower, history, pages, writer, audit };
+  const boardWatch = createBoardWatch(world);
+  const deps: HookDeps = { ...world, follower, history, pages, writer, audit, boardWatch };
   return {
     app: createApp(deps),
     deps,
     run: async (signal) => {
-      await Promise.all([follower.run(signal), audit.run(signal)]);
+      await Promise.all([follower.run(signal), audit.run(signal), boardWatch.run(signal)]);
     },
   };
 }

@@ -1,6 +1,6 @@
 // Where the map puts things, in the units of its drawing. A small fabric is a ring of hosts with a
-// line for each link; a larger one is a box for each underlay link with a cell for each host; beyond
-// that a box only counts its hosts.
+// line for each link; a larger one is a box for each underlay link with a cell for each host;
+// beyond that a box only counts its hosts.
 
 import { HEALTHS, type Health, type HostRow } from "./hosts.ts";
 
