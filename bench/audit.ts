@@ -1,6 +1,6 @@
-// What proving costs. How far the newest signed checkpoint is behind the log while 1 000 events a
-// second arrive (reach: p99 200 ms); inclusion proofs at 1 000 000 records (reach: 1 KiB, 2 ms); and
-// the offline verification of an export of that size.
+// What proving costs. How far the newest signed checkpoint is behind the log while 1 000 events
+// a second arrive (reach: p99 200 ms); inclusion proofs at 1 000 000 records (reach: 1 KiB, 2 ms);
+// and the offline verification of an export of that size.
 // Usage: bun bench/audit.ts [SECONDS] [RECORDS]   (default 20 1000000)
 
 import { createWriteStream } from "node:fs";

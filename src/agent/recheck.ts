@@ -26,7 +26,7 @@ export interface Recheck {
 const STEP = 5000;
 const PAUSE_MS_PER_HOST = 250;
 
-/** False when the log differs; null when `signal` aborts. Throws LogError. */
+/** False when the log differs; null when `signal` aborts before that is known. Throws LogError. */
 export async function isUnchanged(
   { log, clock, seq, chain, hosts, node }: Recheck,
   signal: AbortSignal,
@@ -34,7 +34,7 @@ export async function isUnchanged(
   const pauseMs = Math.max(1, hosts) * PAUSE_MS_PER_HOST;
   await sleep(clock, pauseMs * turnOf(node), signal);
   let found = genesis;
-  for await (const batch of log.read(1, signal)) {
+  for await (const batch of log.read(1, signal, seq)) {
     for (const record of batch) {
       found = extend(found, record);
       if (record.seq === seq) return hex(found.hash) === hex(chain.hash);
