@@ -2,6 +2,7 @@
 
 import { hostname } from "node:os";
 import manifest from "../package.json" with { type: "json" };
+import type { Agent } from "./agent/agent-deps.ts";
 import type { Logger } from "./agent/logger.ts";
 import type { AgentSettings, Deps, KernelConnection, RunningAgent } from "./cli/deps.ts";
 import { EXIT_FAILED, EXIT_OK, knownFailure } from "./cli/failure.ts";
@@ -120,7 +121,7 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
     {
       clock: deps.clock,
       logger,
-      isReady: () => agent.status().state === "ready",
+      isReady: () => agent.ready(),
       dropFilePages,
     },
     trimming.signal,
@@ -152,13 +153,13 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
 }
 
 /** Ends the start: some time after ready, or as soon as there is much to fold. */
-function compileWhenStarted(agent: Pick<RunningAgent, "status" | "state">): { cancel(): void } {
+function compileWhenStarted(agent: Pick<Agent, "ready" | "state">): { cancel(): void } {
   let seq = agent.state().seq;
   let readyMs = 0;
   const timer = setInterval(() => {
     const folded = agent.state().seq - seq;
     seq += folded;
-    readyMs = agent.status().state === "ready" ? readyMs + START.lookMs : 0;
+    readyMs = agent.ready() ? readyMs + START.lookMs : 0;
     if (folded < START.records && readyMs < START.readyMs) return;
     Bun.unsafe.setJITPolicy(1);
     clearInterval(timer);
