@@ -1,6 +1,7 @@
 // Composition of one host's agent: the adapters, and what goes on beside it in the same process.
 
 import { startAgent } from "./agent/agent.ts";
+import type { Agent } from "./agent/agent-deps.ts";
 import { createAppliedAnswers, reasonBehind } from "./agent/applied-answers.ts";
 import { openFiles } from "./agent/files.ts";
 import type { Logger } from "./agent/logger.ts";
@@ -72,7 +73,7 @@ export async function composeAgent(
   const beside = new AbortController();
   void answers.run(beside.signal);
   compileWhenStarted(agent, beside.signal);
-  const isReady = (): boolean => agent.status().state === "ready";
+  const isReady = (): boolean => agent.ready();
   void trimAfterStart({ clock, logger, isReady, dropFilePages }, beside.signal);
   const done = agent.done.then(async (end) => {
     beside.abort();
@@ -103,16 +104,13 @@ export async function composeAgent(
 const START = { lookMs: 500, readyMs: 3000, records: 1000 } as const;
 
 /** Ends what main.ts began: from here on the compiler does what it usually does. */
-function compileWhenStarted(
-  agent: Pick<RunningAgent, "status" | "state">,
-  signal: AbortSignal,
-): void {
+function compileWhenStarted(agent: Pick<Agent, "ready" | "state">, signal: AbortSignal): void {
   let seq = agent.state().seq;
   let readyMs = 0;
   const timer = setInterval(() => {
     const folded = agent.state().seq - seq;
     seq += folded;
-    readyMs = agent.status().state === "ready" ? readyMs + START.lookMs : 0;
+    readyMs = agent.ready() ? readyMs + START.lookMs : 0;
     if (folded < START.records && readyMs < START.readyMs) return;
     Bun.unsafe.setJITPolicy(1);
     clearInterval(timer);

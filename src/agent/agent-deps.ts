@@ -42,6 +42,8 @@ export interface AgentEnd {
 }
 
 export interface Agent extends AgentPort {
+  /** The kernel is as planned from the whole log; it may have a problem all the same. */
+  ready(): boolean;
   readonly done: Promise<AgentEnd>;
   /** From here on this agent speaks for the host. */
   speak(): void;

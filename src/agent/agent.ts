@@ -142,6 +142,10 @@ class HostAgent implements Agent {
     return { ...statusOf(this.parts()), ...(tunnel === null ? {} : { tunnel }) };
   }
 
+  ready(): boolean {
+    return isReady(this.parts());
+  }
+
   state(): Readonly<FabricState> {
     return this.tail.state();
   }

@@ -57,14 +57,18 @@ function memberSummary(member: Member): string {
 }
 
 function configSummary(config: Readonly<Record<string, unknown>>): string {
-  const backend = config.Backend;
-  const type =
-    typeof backend === "object" && backend !== null && "Type" in backend ? backend.Type : null;
   const pools = (["", "IPv6"] as const).map((family) => {
     const network = config[`${family}Network`];
     return network === undefined ? null : `${network} by /${config[`${family}SubnetLen`]}`;
   });
-  return words(...pools, type === null ? null : String(type));
+  return words(...pools, backendSummary(config.Backend));
+}
+
+/** An old log may hold a document of any shape. */
+function backendSummary(backend: unknown): string {
+  const { Type, Mode, Group } = (backend ?? {}) as Readonly<Record<string, unknown>>;
+  const mode = Mode === "proactive" ? undefined : Mode;
+  return [Type, mode, Group].filter((word) => typeof word === "string").join(" ");
 }
 
 function quoted(text: string): string | null {
