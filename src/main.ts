@@ -66,6 +66,7 @@ async function openKernel(
 /** Throws HostTaken, LogError or NativeError when an adapter cannot be opened. */
 async function composeAgent(settings: AgentSettings, logger: Logger): Promise<RunningAgent> {
   const { startAgent } = await import("./agent/agent.ts");
+  const { openTunnelEarly } = await import("./agent/early-tunnel.ts");
   const { openFiles } = await import("./agent/files.ts");
   const { instanceId, lockHost } = await import("./agent/os-host.ts");
   const { findPredecessor } = await import("./agent/os-predecessor.ts");
@@ -78,6 +79,13 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
     offer: predecessor?.fds ?? manager.inherited,
     onDescriptors: manager.keep,
   });
+  const { fabric } = logOptions;
+  const instance = instanceId();
+  const { clock } = deps;
+  const files = openFiles({ stateDir, subnetFile });
+  // First of all: loading and connecting what the log needs takes longer than this.
+  const identity = { fabric, node: options.node, instance };
+  await openTunnelEarly({ kernel, files, clock, logger }, identity);
   const connection = await deps.connectLog(logOptions);
   const agent = await startAgent(
     {
@@ -85,16 +93,16 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
       board: connection.status,
       kernel,
       tunnel,
-      clock: deps.clock,
-      files: openFiles({ stateDir, subnetFile }),
+      clock,
+      files,
       logger,
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
     },
     {
       ...options,
-      fabric: logOptions.fabric,
-      instance: instanceId(),
+      fabric,
+      instance,
       version: deps.version,
       muted: predecessor !== null,
     },
@@ -110,7 +118,7 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
     const claim = () => {
       lock = lockHost();
     };
-    await takeOver(agent, predecessor, { clock: deps.clock, logger, manager, claim });
+    await takeOver(agent, predecessor, { clock, logger, manager, claim });
   }
   return {
     status: () => agent.status(),
