@@ -3,6 +3,7 @@
 import { startAgent } from "./agent/agent.ts";
 import type { Agent } from "./agent/agent-deps.ts";
 import { createAppliedAnswers, reasonBehind } from "./agent/applied-answers.ts";
+import { openTunnelEarly } from "./agent/early-tunnel.ts";
 import { openFiles } from "./agent/files.ts";
 import type { Logger } from "./agent/logger.ts";
 import { instanceId, lockHost } from "./agent/os-host.ts";
@@ -12,7 +13,6 @@ import { serviceManager } from "./agent/os-service.ts";
 import { trimAfterStart } from "./agent/trim.ts";
 import type { AgentSettings, KernelConnection, RunningAgent } from "./cli/deps.ts";
 import type { Clock } from "./events/clock.ts";
-import { connectLog } from "./events/log-jetstream.ts";
 import { NetlinkKernel } from "./reconcilers/kernel-netlink.ts";
 import { TunnelKernel, type TunnelKernelOptions } from "./reconcilers/kernel-tunnel.ts";
 
@@ -52,6 +52,12 @@ export async function composeAgent(
     offer: predecessor?.fds ?? manager.inherited,
     onDescriptors: manager.keep,
   });
+  const { fabric } = logOptions;
+  const files = openFiles({ stateDir, subnetFile });
+  // First of all: loading and connecting what the log needs takes longer than this.
+  const identity = { fabric, node: options.node, instance };
+  await openTunnelEarly({ kernel, files, clock, logger }, identity);
+  const { connectLog } = await import("./events/log-jetstream.ts");
   const connection = await connectLog(logOptions);
   const answers = createAppliedAnswers({
     ...{ inquiry: connection.inquiry, clock, node: options.node },
@@ -62,13 +68,12 @@ export async function composeAgent(
     {
       log: connection.log,
       board: connection.status,
-      ...{ kernel, tunnel, clock, logger },
-      files: openFiles({ stateDir, subnetFile }),
+      ...{ kernel, tunnel, clock, files, logger },
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
       onApplied: answers.applied,
     },
-    { ...options, fabric: logOptions.fabric, instance, version, muted: predecessor !== null },
+    { ...options, fabric, instance, version, muted: predecessor !== null },
   );
   const beside = new AbortController();
   void answers.run(beside.signal);

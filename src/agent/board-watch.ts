@@ -7,7 +7,7 @@ import type { HostStatus, StatusBoard } from "../events/status-board.ts";
 import type { AgentPhase, BoardEntry } from "./status.ts";
 
 /** Clocks of hosts and server are not compared: this is far longer than any beat (liveness.ts). */
-const FRESH_MS = 15_000;
+export const FRESH_MS = 15_000;
 const RETRY_MS = 250;
 
 /** A host by its entry on the board. */

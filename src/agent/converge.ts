@@ -11,6 +11,8 @@ import { createWaker } from "./waker.ts";
 export interface ConvergeDeps {
   readonly board: Pick<BoardWatch, "live" | "known" | "onChange">;
   readonly inquiry: Inquiry;
+  /** Hosts that the log heard of lately: they may not have shown themselves on the board yet. */
+  readonly heard?: () => readonly string[];
   readonly clock: Clock;
   readonly newId: () => string;
 }
@@ -50,10 +52,10 @@ export async function converge(
   wanted: Wanted,
   signal: AbortSignal,
 ): Promise<Convergence> {
-  const { board, inquiry, clock, newId } = deps;
+  const { board, inquiry, clock, newId, heard = () => [] } = deps;
   const untilMs = clock.nowMs() + wanted.waitMs;
   const answers = new Map<string, AppliedAnswer>();
-  const look = (): Convergence => progress(board, answers, wanted);
+  const look = (): Convergence => progress(board, heard(), answers, wanted);
   let now = look();
   if (now.done) return now;
   const waker = createWaker(clock);
@@ -97,11 +99,12 @@ function tried<T>(work: () => T): T | null {
 
 function progress(
   board: ConvergeDeps["board"],
+  heard: readonly string[],
   answers: ReadonlyMap<string, AppliedAnswer>,
   { seq, nodes }: Wanted,
 ): Convergence {
   const shown = new Map(board.live().map((host) => [host.node, host]));
-  const names = [...new Set([...shown.keys(), ...answers.keys()])].sort();
+  const names = [...new Set([...shown.keys(), ...heard, ...answers.keys()])].sort();
   const hosts: HostProgress[] = [];
   const behind: Behind[] = [];
   for (const node of names) {

@@ -8,11 +8,9 @@ import {
   duration,
   expecting,
   flag,
-  httpFlags,
   ip,
   jsonFlag,
   logFlags,
-  loggingFlags,
   mac,
   nodeFlag,
   nodeName,
@@ -26,7 +24,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 const POINT = "<seq|time>";
 
 export function commandsOfLog(env: Env): readonly CommandSpec[] {
-  return [...writing(env), ...leasing(env), ...reading(env), ...comparing(env), serve(env)];
+  return [...writing(env), ...leasing(env), ...reading(env), ...comparing(env)];
 }
 
 function writing(env: Env): readonly CommandSpec[] {
@@ -230,24 +228,6 @@ function comparing(env: Env): readonly CommandSpec[] {
       load: async () => (await import("./wait.ts")).wait,
     },
   ];
-}
-
-function serve(env: Env): CommandSpec {
-  return {
-    name: "serve",
-    summary: "the fabric's HTTP hook: reads, changes, waits; needs no privileges",
-    options: () => [
-      ...logFlags(env),
-      ...httpFlags(env, "127.0.0.1:8480"),
-      flag(env, "--audit-key <file>", "sign checkpoints of the log with this key"),
-      ...loggingFlags(env),
-    ],
-    examples: [
-      "serve",
-      "serve --http 0.0.0.0:8480 --http-tls-cert cert.pem --http-tls-key key.pem",
-    ],
-    load: async () => (await import("./serve.ts")).serve,
-  };
 }
 
 function timeoutFlag(env: Env): Option {

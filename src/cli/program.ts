@@ -5,6 +5,7 @@ import { Command, CommanderError, type Option } from "commander";
 import type { CommandSpec } from "./command.ts";
 import { commandsOfAudit } from "./commands-audit.ts";
 import { commandsOfHost } from "./commands-host.ts";
+import { commandsOfHttp } from "./commands-http.ts";
 import { commandsOfLog } from "./commands-log.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK, EXIT_USAGE, Failure } from "./failure.ts";
@@ -47,12 +48,20 @@ function buildProgram(
     throw new Failure(EXIT_USAGE, `unknown command ${words}: see heddle --help`);
   });
   program.allowExcessArguments();
-  const { env } = deps;
-  const specs = [...commandsOfLog(env), ...commandsOfAudit(env), ...commandsOfHost(env)];
+  const specs = commandsOf(deps.env);
   const called = specs.filter(({ name }) => name.split(" ")[0] === first);
   for (const spec of called.length > 0 ? called : specs) addCommand(program, spec, deps, finish);
   addCompletion(program, deps);
   return program;
+}
+
+function commandsOf(env: Deps["env"]): readonly CommandSpec[] {
+  return [
+    ...commandsOfLog(env),
+    ...commandsOfHttp(env),
+    ...commandsOfAudit(env),
+    ...commandsOfHost(env),
+  ];
 }
 
 /**
@@ -125,6 +134,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   peer: "foreign VTEPs: hardware, load balancers, other stacks",
   audit: "prove what the log held: keys, checkpoints, exports, proofs",
   lease: "subnets by hand: reserve, release, revoke",
+  token: "who may use the HTTP hook: create, list, revoke",
 };
 
 /** Flags of the command, completed by those given before it. */

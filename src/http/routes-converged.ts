@@ -1,6 +1,7 @@
 // GET /v1/converged: answers when every live host has applied a sequence, or says who has not.
 
 import { createRoute, z } from "@hono/zod-openapi";
+import { FRESH_MS } from "../agent/board-watch.ts";
 import { behindText, converge } from "../agent/converge.ts";
 import { formatDuration } from "../events/point.ts";
 import { guarded } from "./auth.ts";
@@ -52,7 +53,7 @@ export function convergedRoutes(deps: HookDeps) {
     if (seq > follower.state().seq) await refuseBeyond(seq);
     const wanted = { seq, nodes, waitMs: wait };
     const { done, hosts, behind } = await converge(
-      { board, inquiry, clock, newId },
+      { board, inquiry, clock, newId, heard },
       wanted,
       c.req.raw.signal,
     );
@@ -63,6 +64,12 @@ export function convergedRoutes(deps: HookDeps) {
     const detail = `sequence ${seq} is not applied everywhere after ${formatDuration(wait)}`;
     throw new Problem(409, `${detail}: ${who.slice(0, 10).join(", ")}`, { seq, hosts, behind });
   });
+
+  function heard(): readonly string[] {
+    const sinceMs = follower.logNowMs() - FRESH_MS;
+    const { nodes, leases } = follower.state();
+    return [...leases.keys()].filter((node) => (nodes.get(node)?.heardMs ?? 0) >= sinceMs);
+  }
 
   async function refuseBeyond(seq: number): Promise<void> {
     const stale = await follower.fresh();

@@ -131,11 +131,11 @@ test("a leaf is SHA-256 over zero, sequence, milliseconds, subject, newline and 
 
 /** As much of jq as the guide uses; not every machine has it. */
 const JQ = `jq() {
-  "$BUN" -e 'const all = JSON.parse(await Bun.stdin.text());
-    console.log(all[process.argv.at(-1).slice(1)])' "\${@: -1}"
+  "$BUN" -e 'console.log(JSON.parse(await Bun.stdin.text())[process.argv.at(-1).slice(1)])' \\
+    "\${@: -1}"
 }`;
 
-test("a leaf can be made with jq, date, base64 and sha256sum, as the guide says", () => {
+test("a leaf can be made from the server's answer with jq, date, base64 and sha256sum", () => {
   // What `nats stream get --json` and the API's STREAM.MSG.GET answer with.
   const payload = new TextEncoder().encode('{"type":"NodeLeft"}');
   const answer = {

@@ -72,9 +72,13 @@ async function isCarried(): Promise<boolean> {
 }
 
 afterEach(async () => {
-  await Promise.all(streams.map((stream) => stream.stop()));
+  const open = streams;
   streams = [];
-  await fabric.close();
+  try {
+    await Promise.all(open.map((stream) => stream.stop()));
+  } finally {
+    await fabric.close();
+  }
 });
 
 describe.skipIf(!requireRoot("handover"))("an agent that takes over", () => {
@@ -187,7 +191,7 @@ describe.skipIf(!requireRoot("handover"))("a takeover that goes wrong", () => {
     const others = [fabric.start("h1", "--takeover"), fabric.start("h1", "--takeover")];
     expect(await first.exited).toBe(0);
     expect(await Promise.race(others.map((agent) => agent.exited))).toBe(1);
-    await fabric.ready(["h1"], 1);
+    await until("h1 is ready", 10_000, async () => (await fabric.status("h1"))?.state === "ready");
     expect(await lost()).toEqual([0, 0]);
     expect(fabric.logs("h1")).toMatch(/heddle: another agent manages this network namespace/);
     // The fabric ends only the one that it started last.
@@ -197,7 +201,8 @@ describe.skipIf(!requireRoot("handover"))("a takeover that goes wrong", () => {
   test("without the log: from the snapshot", async () => {
     const first = await started(UDP);
     await flow();
-    await until("the snapshot is written", 5000, () => fabric.snapshotSeq("h1") > 0);
+    const { head } = (await fabric.status("h1"))?.seq ?? { head: 0 };
+    await until("the snapshot is written", 5000, () => fabric.snapshotSeq("h1") === head);
     await fabric.log.freeze();
     fabric.start("h1", "--takeover");
     await first.exited;

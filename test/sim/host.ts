@@ -9,11 +9,12 @@ import { Checker, words } from "./checkers.ts";
 import { Foreign, putUnderlay, type Underlay } from "./foreign.ts";
 import type { KernelFaults } from "./kernel-port.ts";
 import type { LineFaults } from "./log-port.ts";
+import { SimPath } from "./packet-path.ts";
 import type { Prng } from "./prng.ts";
 import { type Files, Process, type ProcessDeps } from "./process.ts";
 import type { SimClock } from "./sim-clock.ts";
 
-export type HostBreak = Pick<ProcessDeps, "breakLog" | "breakKernel">;
+export type HostBreak = Pick<ProcessDeps, "breakLog" | "breakKernel" | "breakPath">;
 
 export interface HostDeps {
   readonly node: string;
@@ -37,6 +38,7 @@ export class Host {
   readonly kernelFaults: KernelFaults = { delayMsMax: 3, dumpFails: 0 };
   files: Files = { snapshot: null, subnetEnv: null, broken: false };
   kernel: KernelModel;
+  path: SimPath;
   foreign: Foreign;
   underlay: Underlay;
   process: Process | null = null;
@@ -57,6 +59,7 @@ export class Host {
     this.client = deps.client;
     this.underlay = deps.underlay;
     this.kernel = new KernelModel(() => deps.random.next());
+    this.path = this.#makePath();
     this.foreign = new Foreign(this.kernel);
     putUnderlay(this.foreign, this.underlay);
     const { node, fail } = deps;
@@ -75,7 +78,7 @@ export class Host {
     const process: Process = new Process({
       node,
       instance: `${node}-boot${this.#boot}`,
-      model: this.kernel,
+      path: this.path,
       client,
       clock,
       random,
@@ -105,6 +108,7 @@ export class Host {
     this.process?.kill();
     this.#boot++;
     this.kernel = new KernelModel(() => this.#deps.random.next());
+    this.path = this.#makePath();
     this.foreign = new Foreign(this.kernel);
     putUnderlay(this.foreign, this.underlay);
     this.files = { ...this.files, subnetEnv: null };
@@ -119,8 +123,12 @@ export class Host {
     this.#checker.after();
   }
 
-  /** For comparing in the end: everything in the kernel that is not foreign. */
+  /** Everything that is there, in the kernel and in the packet path. */
   get state(): KernelState {
-    return this.kernel.state;
+    return this.path.truth();
+  }
+
+  #makePath(): SimPath {
+    return new SimPath(this.kernel, this.#deps.random.fork("packet path"));
   }
 }

@@ -8,12 +8,13 @@ import type { Fields, Logger } from "../../src/agent/logger.ts";
 import type { EventLog } from "../../src/events/log.ts";
 import { decodeSnapshot } from "../../src/events/snapshot.ts";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
-import type { KernelModel } from "../support/kernel-model.ts";
+import { type PacketPath, TunnelKernel } from "../../src/reconcilers/kernel-tunnel.ts";
 import type { MemoryClient } from "../support/log-memory.ts";
 import { Gate } from "./gate.ts";
 import { type KernelFaults, KernelPort, type KernelPortDeps } from "./kernel-port.ts";
 import { Lineage } from "./lineage.ts";
 import { boardPort, type LineFaults, logPort } from "./log-port.ts";
+import type { SimPath } from "./packet-path.ts";
 import type { Prng } from "./prng.ts";
 import type { ProcessClock, SimClock } from "./sim-clock.ts";
 
@@ -29,7 +30,7 @@ export interface Files {
 export interface ProcessDeps {
   readonly node: string;
   readonly instance: string;
-  readonly model: KernelModel;
+  readonly path: SimPath;
   readonly client: MemoryClient;
   readonly clock: SimClock;
   readonly random: Prng;
@@ -46,6 +47,7 @@ export interface ProcessDeps {
   /** Breaks the agent on purpose, between it and the ports that the checkers watch. */
   readonly breakLog?: (log: EventLog) => EventLog;
   readonly breakKernel?: (kernel: Kernel) => Kernel;
+  readonly breakPath?: (path: PacketPath) => PacketPath;
 }
 
 export class Process {
@@ -55,17 +57,21 @@ export class Process {
   readonly #gate = new Gate();
   readonly #clock: ProcessClock;
   readonly #deps: ProcessDeps;
+  readonly #tunnel: TunnelKernel;
 
   constructor(deps: ProcessDeps) {
-    const { files, model, clock, random } = deps;
+    const { files, path, clock, random, breakPath } = deps;
     this.#deps = deps;
     this.#clock = clock.process();
     this.#gate.onDeath(() => this.#clock.stop());
     const decoded = files.snapshot === null ? null : decodeSnapshot(FABRIC, files.snapshot);
     const position = decoded?.ok ? decoded.snapshot.position : null;
     this.lineage = new Lineage(position, () => this.agent?.state().seq ?? null);
+    this.#gate.onDeath(() => path.end());
+    const load = async (): Promise<PacketPath> => breakPath?.(path) ?? path;
+    this.#tunnel = new TunnelKernel(path.bare(), { netns: null, load });
     this.kernel = new KernelPort({
-      model,
+      kernel: this.#tunnel,
       clock,
       random,
       gate: this.#gate,
@@ -89,6 +95,7 @@ export class Process {
       log: breakLog?.(log) ?? log,
       board: boardPort({ client, gate }),
       kernel: breakKernel?.(this.kernel) ?? this.kernel,
+      tunnel: this.#tunnel,
       clock: this.#clock,
       files: this.#filesPort(),
       logger: this.#logger(),

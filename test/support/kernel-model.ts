@@ -104,6 +104,11 @@ export class KernelModel implements Kernel {
     this.#notify();
   }
 
+  /** Of the device that has this name now, or null. */
+  indexOf(dev: string): number | null {
+    return this.#indexes.get(dev) ?? null;
+  }
+
   // Faults.
 
   /** The next op that matches fails with this errno and changes nothing. */
