@@ -7,6 +7,7 @@ import type { EventType, Member } from "./event.ts";
 import type { FabricConfig } from "./network-config.ts";
 import type { Document } from "./network-config-keys.ts";
 import { noneTaken, type TakenSubnets } from "./taken.ts";
+import type { Webhook } from "./webhook.ts";
 
 export interface Node extends Member {
   /** False after it left, or after its lease expired: then it has no say and no routes. */
@@ -92,6 +93,7 @@ export interface FabricState {
   readonly reservations: Map<Cidr, Reservation>;
   readonly peers: Map<string, ForeignPeer>;
   readonly tokens: Map<string, Token>;
+  readonly webhooks: Map<string, Webhook>;
   quarantine: { count: number; recent: Quarantined[] };
 }
 
@@ -112,6 +114,7 @@ export function initialState(fabric: string): FabricState {
     reservations: new Map(),
     peers: new Map(),
     tokens: new Map(),
+    webhooks: new Map(),
     quarantine: { count: 0, recent: [] },
   };
 }
