@@ -24,13 +24,13 @@ import type { Identity } from "./member.ts";
 import { watchStart } from "./offline-start.ts";
 import { Planner } from "./planner.ts";
 import { createProblemLog, type ProblemLog } from "./problem-log.ts";
-import { problemsOf } from "./problems.ts";
+import { Progress } from "./progress.ts";
 import { createReporter, type Reporter } from "./reporter.ts";
 import { runReporting } from "./reporting.ts";
 import { createSnapshotKeeper, loadSnapshot, type SnapshotKeeper } from "./snapshot-keeper.ts";
 import { createSpeaker, type Speaker } from "./speaker.ts";
 import type { AgentStatus } from "./status.ts";
-import { boardEntryOf, isReady, type Parts, statusOf } from "./status-view.ts";
+import { boardEntryOf, statusOf } from "./status-view.ts";
 import { createSubnetFile, type SubnetFile } from "./subnet-file.ts";
 import { createTail, type Tail } from "./tail.ts";
 import type { UnderlayBy } from "./underlay.ts";
@@ -82,7 +82,6 @@ class HostAgent implements Agent {
   private readonly options: AgentOptions;
   private readonly abort = new AbortController();
   private readonly hasSnapshot: boolean;
-  private readonly startedMs: number;
 
   private readonly tail: Tail;
   private readonly planner: Planner;
@@ -95,25 +94,18 @@ class HostAgent implements Agent {
   private readonly heartbeat: Heartbeat;
   private readonly snapshots: SnapshotKeeper;
   private readonly subnetFile: SubnetFile;
+  private readonly progress: Progress;
 
-  private lastRound: Round | null = null;
-  private appliedSeq = 0;
-  private wasReady = false;
   private stopping = false;
   private lastDamage: string | null = null;
   /** Subnets held when an operator gave up the log that knew of them. */
   private former: readonly Cidr[] = [];
-  /** Clock time since which the log has not answered; null while it does. */
-  private lostSinceMs: number | null = null;
-  private keepProblem: string | null = null;
-  private fileProblem: string | null = null;
 
   constructor(deps: AgentDeps, options: AgentOptions, snapshot: Snapshot) {
     const { log, clock, kernel, board, files, logger } = deps;
     this.deps = deps;
     this.options = options;
     this.hasSnapshot = snapshot !== null;
-    this.startedMs = clock.nowMs();
     this.speaker = createSpeaker({ log, clock, fabric: options.fabric, newId: deps.newId });
     this.tail = this.followLog(snapshot);
     this.planner = new Planner({
@@ -141,10 +133,11 @@ class HostAgent implements Agent {
     });
     this.reporter = createReporter(options.node);
     this.problemLog = createProblemLog(logger);
+    this.progress = this.followProgress();
     this.heartbeat = createHeartbeat({
       board,
       clock,
-      entry: () => boardEntryOf(this.parts()),
+      entry: () => boardEntryOf(this.progress.parts()),
       mayShow: () => this.planner.ownsName(),
     });
     this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance);
@@ -171,7 +164,7 @@ class HostAgent implements Agent {
 
   status(): AgentStatus {
     const tunnel = this.deps.tunnel?.status() ?? null;
-    return { ...statusOf(this.parts()), ...(tunnel === null ? {} : { tunnel }) };
+    return { ...statusOf(this.progress.parts()), ...(tunnel === null ? {} : { tunnel }) };
   }
 
   state(): Readonly<FabricState> {
@@ -189,8 +182,7 @@ class HostAgent implements Agent {
     const { node } = this.options;
     this.former = leases.get(node)?.subnets ?? nodes.get(node)?.previous ?? this.former;
     this.planner.forget();
-    this.lastRound = null;
-    this.appliedSeq = 0;
+    this.progress.forget();
     this.tail.accept();
     return true;
   }
@@ -233,11 +225,11 @@ class HostAgent implements Agent {
     const { seq, head, connected, caughtUp } = view;
     this.deps.logger.debug("log", { seq, head, connected, caughtUp });
     this.lastDamage = view.damage;
-    this.lostSinceMs = view.connected ? null : (this.lostSinceMs ?? this.deps.clock.nowMs());
+    this.progress.noteConnection(connected);
     const before = this.planner.last();
     const after = this.plan();
-    if (after !== before || this.lastRound?.seq !== after?.seq) this.loop.wake();
-    else this.noteApplied();
+    if (after !== before || this.progress.roundSeq() !== after?.seq) this.loop.wake();
+    else this.progress.noteApplied();
     if (after?.subnetEnv !== before?.subnetEnv) void this.subnetFile.ensure();
     this.keep.wake();
     this.snapshots.wake();
@@ -245,7 +237,6 @@ class HostAgent implements Agent {
   }
 
   private onRound(round: Round): void {
-    this.lastRound = round;
     const { seq: planSeq, ops, clean, tookMs } = round;
     this.deps.logger.debug("round", { seq: planSeq, ops, clean, ms: Math.round(tookMs) });
     for (const item of round.drift) {
@@ -253,56 +244,24 @@ class HostAgent implements Agent {
       this.deps.logger.warn("drift healed", { noun, problem, found, wanted });
     }
     if (round.driftCount > 0) this.reporter.drift(round.drift, round.driftCount);
-    this.noteApplied();
-    this.noteReady();
+    this.progress.noteRound(round);
     // A tunnel that was opened may be able to do what was not announced yet.
     if (this.deps.tunnel !== undefined) this.keep.wake();
     this.heartbeat.wake();
   }
 
-  private noteReady(): void {
-    if (this.wasReady || !isReady(this.parts())) return;
-    this.wasReady = true;
-    const { seq } = this.tail.view();
-    const ms = Math.round(this.deps.clock.nowMs() - this.startedMs);
-    this.deps.logger.info("ready", { seq, ms });
-  }
-
-  /** The kernel is right for the current plan, and no record since changed the plan. */
-  private noteApplied(): void {
-    const { lastRound } = this;
-    if (lastRound?.clean !== true || lastRound.seq !== this.planner.last()?.seq) return;
-    this.appliedSeq = this.tail.state().seq;
-  }
-
-  private problems(): readonly string[] {
-    const { lostSinceMs } = this;
-    return problemsOf({
-      tail: this.tail.view(),
-      lostMs: lostSinceMs === null ? 0 : this.deps.clock.nowMs() - lostSinceMs,
-      plan: this.plan(),
-      round: this.lastRound,
-      keep: this.keepProblem,
-      file: this.fileProblem,
+  private followProgress(): Progress {
+    const { deps, options, planner, tail, reporter } = this;
+    return new Progress({
+      clock: deps.clock,
+      logger: deps.logger,
+      identity: options,
+      tail,
+      planner,
+      fileInPlace: () => this.subnetFile.inPlace(),
+      stopping: () => this.stopping,
+      healed: () => reporter.healed(),
     });
-  }
-
-  private parts(): Parts {
-    return {
-      node: this.options.node,
-      instance: this.options.instance,
-      version: this.options.version,
-      tail: this.tail.view(),
-      state: this.tail.state(),
-      plan: this.plan(),
-      round: this.lastRound,
-      appliedSeq: this.appliedSeq,
-      fileInPlace: this.subnetFile.inPlace(),
-      problems: this.problems(),
-      stopping: this.stopping,
-      wasReady: this.wasReady,
-      healed: this.reporter.healed(),
-    };
   }
 
   private report(signal: AbortSignal): Promise<void> {
@@ -310,8 +269,8 @@ class HostAgent implements Agent {
     const reporting = {
       ...{ tail, speaker, reporter, problemLog },
       clock: this.deps.clock,
-      problems: () => this.problems(),
-      wasReady: () => this.wasReady,
+      problems: () => this.progress.problems(),
+      wasReady: () => this.progress.wasReady(),
       maySpeak: () => !this.stopping && this.planner.ownsName(),
     };
     return runReporting(reporting, signal);
@@ -346,7 +305,7 @@ class HostAgent implements Agent {
       self: () => this.self(),
       silent: () => this.stopping,
       onProblem: (problem) => {
-        this.keepProblem = problem;
+        this.progress.noteKeep(problem);
       },
       onEnd: (reason) => this.end({ code: 1, reason }),
     });
@@ -363,8 +322,7 @@ class HostAgent implements Agent {
         this.reporter.drift([item], 1);
       },
       onProblem: (problem) => {
-        this.fileProblem = problem;
-        this.noteReady();
+        this.progress.noteFile(problem);
       },
     });
   }
