@@ -67,7 +67,7 @@ export interface Agent extends AgentPort {
 }
 
 export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
-  const snapshot = await loadSnapshot(deps, options.fabric);
+  const snapshot = await loadSnapshot(deps, options.fabric, options.node);
   const agent = new HostAgent(deps, options, snapshot);
   agent.start();
   return agent;
@@ -278,11 +278,12 @@ class HostAgent implements Agent {
 
   private followLog(snapshot: Snapshot): Tail {
     const { log, clock, logger } = this.deps;
-    const { fabric } = this.options;
+    const { fabric, node } = this.options;
     return createTail({
       log,
       clock,
       fabric,
+      node,
       snapshot,
       onFolded: (record, { verdict, event }) => {
         this.speaker.heard(record, verdict);

@@ -17,6 +17,8 @@ export interface TailDeps {
   readonly log: EventLog;
   readonly clock: Clock;
   readonly fabric: string;
+  /** Whose held entries are followed, if anybody's. */
+  readonly node?: string;
   readonly snapshot: Snapshot | null;
   /** After each record, in order. */
   readonly onFolded: (record: Recorded, folded: Folded) => void;
@@ -70,7 +72,7 @@ class LogTail implements Tail {
 
   constructor(deps: TailDeps) {
     this.#deps = deps;
-    this.#place = new Place(deps.fabric, deps.snapshot);
+    this.#place = new Place(deps.fabric, deps.node ?? null, deps.snapshot);
   }
 
   state(): FabricState {
@@ -102,7 +104,8 @@ class LogTail implements Tail {
   }
 
   accept(): void {
-    this.#place = new Place(this.#deps.fabric, null);
+    const { fabric, node } = this.#deps;
+    this.#place = new Place(fabric, node ?? null, null);
     this.#damage = null;
     this.#receivedMs = null;
     this.#reading?.abort();

@@ -20,14 +20,18 @@ export interface Until {
   readonly point: Point;
 }
 
-/** The state at `until`, or at the head. Throws Failure when the log does not reach there. */
+/**
+ * The state at `until`, or at the head, with the entries that `node` holds. Throws Failure when the
+ * log does not reach there.
+ */
 export async function foldTo(
   log: EventLog,
   fabric: string,
   until: Until | null,
   nowMs: number,
+  node: string | null = null,
 ): Promise<FabricState> {
-  const state = initialState(fabric);
+  const state = initialState(fabric, node);
   await foldOn(log, state, until, nowMs);
   return state;
 }

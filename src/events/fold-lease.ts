@@ -3,6 +3,7 @@
 
 import { type Cidr, overlaps, prefixOf } from "./address.ts";
 import type { EventOf } from "./event.ts";
+import { dropHeld } from "./fold-miss.ts";
 import { inPool } from "./pool.ts";
 import type { FabricState, Lease, Node } from "./state.ts";
 import { accepted, against, lost, type Verdict } from "./verdict.ts";
@@ -150,6 +151,7 @@ export function dropLease(state: FabricState, node: string): void {
   const lease = state.leases.get(node);
   if (lease === undefined) return;
   for (const subnet of lease.subnets) state.owners.delete(subnet);
+  dropHeld(state, lease.subnets);
   state.leases.delete(node);
 }
 

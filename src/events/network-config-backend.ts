@@ -20,8 +20,16 @@ export interface VxlanBackend {
   readonly directRouting: boolean;
   readonly gbp: boolean;
   readonly learning: boolean;
-  readonly mode: "proactive";
+  readonly mode: VxlanMode;
+  /** Most recently used peers whose entries stay when idle; 0 unless the mode is hybrid. */
+  readonly hotPeers: number;
 }
+
+/**
+ * Which peers' neighbours and forwarding entries a host keeps: everybody's, those that its kernel
+ * asked for and uses, or these and some that it used last.
+ */
+export type VxlanMode = "proactive" | "on-miss" | "hybrid";
 
 export interface UdpBackend {
   readonly type: "udp";
@@ -48,7 +56,13 @@ const VXLAN_KEYS = [
   "GBP",
   "Learning",
   "Mode",
+  "HotPeers",
 ] as const;
+
+const MODES: readonly VxlanMode[] = ["proactive", "on-miss", "hybrid"];
+const HOT_PEERS = 64;
+/** An entry costs two kernel objects; with more, proactive is the better word for it. */
+const HOT_PEERS_MAX = 65_535;
 
 export function parseBackend(json: Json | undefined): Backend {
   const document = json === undefined || json === null ? {} : object(json, "Backend");
@@ -84,8 +98,17 @@ function parseVxlan(document: Document): VxlanBackend {
     directRouting: optional(document, "DirectRouting", truth, path) ?? false,
     gbp: optional(document, "GBP", truth, path) ?? false,
     learning: optional(document, "Learning", truth, path) ?? false,
-    mode: optional(document, "Mode", mode, path) ?? "proactive",
+    ...readMode(document, path),
   };
+}
+
+function readMode(document: Document, path: string): Pick<VxlanBackend, "mode" | "hotPeers"> {
+  const mode = optional(document, "Mode", oneOfModes, path) ?? "proactive";
+  const hotPeers = optional(document, "HotPeers", numberIn(1, HOT_PEERS_MAX), path);
+  if (hotPeers !== undefined && mode !== "hybrid") {
+    throw words(`${path}HotPeers`, `needs Mode "hybrid", not ${JSON.stringify(mode)}`);
+  }
+  return { mode, hotPeers: mode === "hybrid" ? (hotPeers ?? HOT_PEERS) : 0 };
 }
 
 function parseUdp(document: Document): UdpBackend {
@@ -98,10 +121,10 @@ function parseUdp(document: Document): UdpBackend {
   };
 }
 
-function mode(value: Json, key: string): "proactive" {
-  if (value === "proactive") return value;
-  if (value === "on-miss") throw words(key, "on-miss is not available yet");
-  throw words(key, `expected "proactive", got ${JSON.stringify(value)}`);
+function oneOfModes(value: Json, key: string): VxlanMode {
+  const found = MODES.find((mode) => mode === value);
+  if (found !== undefined) return found;
+  throw words(key, `expected "proactive", "on-miss" or "hybrid", got ${JSON.stringify(value)}`);
 }
 
 export function backendDocument(backend: Backend): Document {
@@ -117,5 +140,6 @@ export function backendDocument(backend: Backend): Document {
     GBP: backend.gbp,
     Learning: backend.learning,
     Mode: backend.mode,
+    ...(backend.mode === "hybrid" ? { HotPeers: backend.hotPeers } : {}),
   };
 }

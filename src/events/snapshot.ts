@@ -3,13 +3,14 @@
 // rules; a snapshot that does not fit is thrown away and the log is folded again.
 
 import { z } from "zod";
+import type { Cidr } from "./address.ts";
 import { fnv1a32 } from "./hash.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import type { Json } from "./network-config-keys.ts";
 import { type FabricState, initialState } from "./state.ts";
 
 /** Raise when the fold's rules or the state's shape change: old snapshots are then refolded. */
-const SNAPSHOT_SCHEMA = 1;
+const SNAPSHOT_SCHEMA = 2;
 
 /** Where a reader stands in a log, and how it knows that log again. */
 export interface Position {
@@ -49,7 +50,8 @@ export function encodeSnapshot(snapshot: Snapshot): string {
   const { position, state, writer } = snapshot;
   // In the log's order, which the reconciler and its reports follow: a host that starts from a
   // snapshot sees the same as one that folded the whole log.
-  const text = JSON.stringify(documentOf(state, (map) => [...map]));
+  const held = { node: state.held.node, subnets: [...state.held.subnets] };
+  const text = JSON.stringify({ ...documentOf(state, (map) => [...map]), held });
   const sum = fnv1a32(text);
   const head = { schema: SNAPSHOT_SCHEMA, fabric: state.fabric, position, writer, sum };
   return `${JSON.stringify(head).slice(0, -1)},"state":${text}}`;
@@ -75,7 +77,7 @@ export function decodeSnapshot(fabric: string, text: string): DecodedSnapshot {
     return { ok: false, reason: "damaged: the checksum does not match" };
   }
   const { position, writer } = parsed.data;
-  const state = stateFrom(fabric, parsed.data.state as unknown as StateDocument);
+  const state = stateFrom(fabric, parsed.data.state as unknown as Stored);
   if (state === null) return { ok: false, reason: "its configuration is not accepted any more" };
   if (state.seq !== position.seq) {
     return { ok: false, reason: `its state is of ${state.seq}, its position ${position.seq}` };
@@ -131,8 +133,13 @@ function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): nu
   return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;
 }
 
-function stateFrom(fabric: string, document: StateDocument): FabricState | null {
-  const state = initialState(fabric);
+type Stored = StateDocument & {
+  readonly held: { readonly node: string | null; readonly subnets: readonly Cidr[] };
+};
+
+function stateFrom(fabric: string, document: Stored): FabricState | null {
+  const state = initialState(fabric, document.held.node);
+  for (const subnet of document.held.subnets) state.held.subnets.add(subnet);
   state.seq = document.seq;
   state.changedSeq = document.changedSeq;
   state.timeMs = document.timeMs;
