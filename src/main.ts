@@ -40,7 +40,7 @@ const deps: Deps = {
       kernel.close();
       netlink.close();
     };
-    return { kernel, tunnel: kernel, close };
+    return { kernel, misses: netlink.misses(), tunnel: kernel, close };
   },
   startNatsServer: async (options) =>
     (await import("./agent/nats-server.ts")).startNatsServer(options),
@@ -64,13 +64,14 @@ async function composeAgent(settings: AgentSettings, logger: Logger): Promise<Ru
   const { instanceId, lockHost } = await import("./agent/os-host.ts");
   const { log: logOptions, stateDir, subnetFile, ...options } = settings;
   const lock = lockHost();
-  const { kernel, tunnel, close } = await deps.openKernel(null);
+  const { kernel, misses, tunnel, close } = await deps.openKernel(null);
   const connection = await deps.connectLog(logOptions);
   const agent = await startAgent(
     {
       log: connection.log,
       board: connection.status,
       kernel,
+      misses,
       tunnel,
       clock: deps.clock,
       files: openFiles({ stateDir, subnetFile }),

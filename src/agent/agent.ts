@@ -11,6 +11,7 @@ import type { FabricState } from "../events/state.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 import type { Kernel } from "../reconcilers/kernel.ts";
 import { createLoop, type Loop, type Round } from "../reconcilers/loop.ts";
+import type { MissKernel } from "../reconcilers/miss.ts";
 import type { Plan } from "../reconcilers/plan.ts";
 import type { TunnelView } from "../reconcilers/tunnel-status.ts";
 import type { AgentPort } from "./agent-port.ts";
@@ -22,6 +23,7 @@ import type { Self } from "./keeper.ts";
 import type { Logger } from "./logger.ts";
 import type { Identity } from "./member.ts";
 import { watchStart } from "./offline-start.ts";
+import { OnDemand } from "./on-demand.ts";
 import { Planner } from "./planner.ts";
 import { createProblemLog, type ProblemLog } from "./problem-log.ts";
 import { Progress } from "./progress.ts";
@@ -39,6 +41,7 @@ export interface AgentDeps {
   readonly log: EventLog;
   readonly board: StatusBoard;
   readonly kernel: Kernel;
+  readonly misses: MissKernel;
   /** The packet path of the udp backend. */
   readonly tunnel?: TunnelView;
   readonly clock: Clock;
@@ -54,6 +57,8 @@ export interface AgentOptions extends Identity {
   readonly underlay: UnderlayBy;
   readonly ttlSeconds: number;
   readonly marginSeconds: number;
+  /** After how long without a packet an entry on demand goes; ten minutes if not given. */
+  readonly idleMs?: number;
 }
 
 /** How the agent came to its end. `code` is the process's exit code. */
@@ -95,6 +100,7 @@ class HostAgent implements Agent {
   private readonly snapshots: SnapshotKeeper;
   private readonly subnetFile: SubnetFile;
   private readonly progress: Progress;
+  private readonly onDemand: OnDemand;
 
   private stopping = false;
   private lastDamage: string | null = null;
@@ -115,7 +121,9 @@ class HostAgent implements Agent {
       instance: options.instance,
       snapshot,
       stopping: () => this.stopping,
+      onDemand: () => this.onDemand,
     });
+    this.onDemand = this.answerMisses();
     this.host = createHostWatch({
       kernel,
       clock,
@@ -154,6 +162,7 @@ class HostAgent implements Agent {
       this.snapshots.run(this.tail, signal),
       this.subnetFile.run(signal),
       this.report(signal),
+      this.onDemand.run(signal),
       this.watchStart(signal),
     ];
     for (const part of parts) {
@@ -164,7 +173,12 @@ class HostAgent implements Agent {
 
   status(): AgentStatus {
     const tunnel = this.deps.tunnel?.status() ?? null;
-    return { ...statusOf(this.progress.parts()), ...(tunnel === null ? {} : { tunnel }) };
+    const misses = this.onDemand.status();
+    return {
+      ...statusOf(this.progress.parts()),
+      ...(tunnel === null ? {} : { tunnel }),
+      ...(misses === null ? {} : { misses }),
+    };
   }
 
   state(): Readonly<FabricState> {
@@ -228,7 +242,9 @@ class HostAgent implements Agent {
     this.progress.noteConnection(connected);
     const before = this.planner.last();
     const after = this.plan();
-    if (after !== before || this.progress.roundSeq() !== after?.seq) this.loop.wake();
+    // By sequence: what the kernel was answered meanwhile is in it already.
+    const { seq: planned } = after ?? { seq: undefined };
+    if (planned !== before?.seq || this.progress.roundSeq() !== planned) this.loop.wake();
     else this.progress.noteApplied();
     if (after?.subnetEnv !== before?.subnetEnv) void this.subnetFile.ensure();
     this.keep.wake();
@@ -248,6 +264,28 @@ class HostAgent implements Agent {
     // A tunnel that was opened may be able to do what was not announced yet.
     if (this.deps.tunnel !== undefined) this.keep.wake();
     this.heartbeat.wake();
+  }
+
+  private answerMisses(): OnDemand {
+    const { clock, logger, misses } = this.deps;
+    const { node, idleMs } = this.options;
+    return new OnDemand({
+      kernel: misses,
+      clock,
+      logger,
+      node,
+      tail: this.tail,
+      speaker: this.speaker,
+      mayAnswer: () => this.planner.mayAnswer(),
+      mayRemove: () => this.planner.plan() !== null && this.tail.view().caughtUp,
+      maySpeak: () => !this.stopping && this.planner.ownsName(),
+      onAnswered: () => this.loop.stale(),
+      onUnfinished: () => {
+        this.loop.stale();
+        this.loop.wake();
+      },
+      ...(idleMs === undefined ? {} : { idleMs }),
+    });
   }
 
   private followProgress(): Progress {

@@ -5,7 +5,7 @@
 import type { Cidr } from "./address.ts";
 import type { EventOf } from "./event.ts";
 import type { FabricConfig } from "./network-config.ts";
-import type { VxlanBackend } from "./network-config-backend.ts";
+import { isOnDemand, type VxlanBackend } from "./network-config-backend.ts";
 import type { FabricState } from "./state.ts";
 import { accepted, lost, type Verdict } from "./verdict.ts";
 
@@ -45,7 +45,7 @@ export function dropHeld({ held }: FabricState, subnets: readonly Cidr[]): void 
 /** The backend when hosts keep entries on demand only, or null. */
 export function onDemand(config: FabricConfig | null): VxlanBackend | null {
   const backend = config?.backend;
-  return backend?.type === "vxlan" && backend.mode !== "proactive" ? backend : null;
+  return backend?.type === "vxlan" && isOnDemand(backend) ? backend : null;
 }
 
 /**

@@ -31,6 +31,10 @@ export interface VxlanBackend {
  */
 export type VxlanMode = "proactive" | "on-miss" | "hybrid";
 
+export function isOnDemand({ mode }: VxlanBackend): boolean {
+  return mode === "on-miss" || mode === "hybrid";
+}
+
 export interface UdpBackend {
   readonly type: "udp";
   readonly port: number;

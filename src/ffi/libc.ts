@@ -3,7 +3,7 @@
 // NativeError with the errno read right after the call. Sockets here are never waited on: rtnetlink
 // works inside send(2), so callers read with MSG_DONTWAIT.
 
-import { dlopen, type Pointer, read } from "bun:ffi";
+import { dlopen, type Pointer, ptr, read } from "bun:ffi";
 
 // open(2) is variadic; calling it with fixed arguments is right on x86-64 and on arm64 Linux.
 const { symbols: libc } = dlopen("libc.so.6", {
@@ -81,6 +81,31 @@ export function setsockopt(fd: number, level: number, option: number, value: num
   const data = new Int32Array([i32("value", value)]);
   const done = libc.setsockopt(i32("fd", fd), i32("level", level), i32("option", option), data, 4);
   checked("setsockopt", done);
+}
+
+const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
+
+/** One instruction of classic BPF: struct sock_filter (linux/filter.h). */
+export type BpfInstruction = readonly [code: number, jt: number, jf: number, k: number];
+
+/** Lets through to the socket only what `program` returns nonzero for. */
+export function attachFilter(fd: number, program: readonly BpfInstruction[]): void {
+  const code = new Uint8Array(program.length * 8);
+  const view = new DataView(code.buffer);
+  program.forEach(([op, jt, jf, k], i) => {
+    view.setUint16(i * 8, op, true);
+    view.setUint8(i * 8 + 2, jt);
+    view.setUint8(i * 8 + 3, jf);
+    view.setUint32(i * 8 + 4, k, true);
+  });
+  // struct sock_fprog: a length, then at the next 8 bytes a pointer, which the kernel copies from.
+  const header = new DataView(new ArrayBuffer(16));
+  header.setUint16(0, program.length, true);
+  header.setBigUint64(8, BigInt(ptr(code)), true);
+  const args = new Uint8Array(header.buffer);
+  const done = libc.setsockopt(i32("fd", fd), SOL_SOCKET, SO_ATTACH_FILTER, args, args.length);
+  checked("setsockopt SO_ATTACH_FILTER", done);
 }
 
 export function send(fd: number, data: Uint8Array, flags: number): number {

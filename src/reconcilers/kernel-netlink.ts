@@ -22,6 +22,7 @@ import { Echoes } from "./kernel-netlink-echo.ts";
 import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
 import { observeFdb } from "./kernel-netlink-fdb.ts";
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
+import { NetlinkMisses } from "./kernel-netlink-miss.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
@@ -34,6 +35,7 @@ import {
   keyOf,
   type MutableKernelState,
 } from "./kernel-state.ts";
+import type { MissKernel } from "./miss.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
 /** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
@@ -185,6 +187,17 @@ export class NetlinkKernel implements Kernel {
       case "rule":
         return await (op.verb === "set" ? setRules : delRules)(this.#netns, op.object);
     }
+  }
+
+  /** The part of the kernel that asks; `receiveBuffer` as in Questions. */
+  misses(receiveBuffer?: number): MissKernel {
+    return new NetlinkMisses({
+      netns: this.#netns,
+      socket: this.#socket,
+      devices: () => this.#devices,
+      echoes: this.#echoes,
+      ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
+    });
   }
 
   watch(onChange: () => void): Watch {

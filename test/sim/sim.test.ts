@@ -43,6 +43,10 @@ const MARKS: { readonly [mark: string]: RegExp } = {
   "a snapshot is ignored": /snapshot ignored/,
   "a device is removed": /applies del link|, del link/,
   "a node leaves": /NodeLeft .* accepted/,
+  "entries come on demand": /NeighborMissed .* accepted/,
+  "entries age": /NeighborAged .* accepted/,
+  "an address of nobody is refused": /packet 10.5.250.7 refused/,
+  "a question is never answered": /packet .* unanswered/,
 };
 
 function expectFine(result: RunResult): void {
