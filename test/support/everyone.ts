@@ -7,14 +7,16 @@
 
 import { type Agent, startAgent } from "../../src/agent/agent.ts";
 import type { Logger } from "../../src/agent/logger.ts";
+import { type Family, familyOf } from "../../src/events/address.ts";
 import { encode } from "../../src/events/codec.ts";
-import { type Command, decide } from "../../src/events/decide.ts";
-import type { Draft, Event } from "../../src/events/event.ts";
+import type { Draft, Event, Member } from "../../src/events/event.ts";
 import { fold } from "../../src/events/fold.ts";
+import { parseNetworkConfig } from "../../src/events/network-config.ts";
 import { type FabricState, initialState } from "../../src/events/state.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import { vtepMac } from "../../src/events/vtep-mac.ts";
 import { NetlinkKernel } from "../../src/reconcilers/kernel-netlink.ts";
+import type { MissKernel } from "../../src/reconcilers/miss.ts";
 import { until } from "./fabric.ts";
 import { defaultMember } from "./history.ts";
 import { MemoryLog } from "./log-memory.ts";
@@ -25,6 +27,8 @@ const FABRIC = "t";
 const NODE = "h1";
 const V4 = "198.18.0.1";
 const V6 = "2001:db8::1";
+/** Underlay addresses of peers by number; `everyone` itself is outside. */
+const NUMBERED_V6 = "2001:db8::/113";
 const [PEERS_V4, PEERS_V6] = ["198.18.0.0/15", "2001:db8::/64"];
 
 export interface EveryoneOptions {
@@ -46,7 +50,10 @@ export class Everyone {
   #kernel: NetlinkKernel | null = null;
   #agent: Agent | null = null;
   #snapshot: string | null = null;
+  #families: readonly Family[] = [];
   #ids = 0;
+  /** How often questions may have gone unheard, the start of an agent included. */
+  gaps = 0;
 
   constructor(options: EveryoneOptions) {
     this.#options = options;
@@ -54,9 +61,11 @@ export class Everyone {
     const ends = { dev: "eth0" };
     joinByVeth(
       { ...ends, netns: host, addresses: [`${V4}/15`, `${V6}/64`] },
-      { ...ends, netns: peers, addresses: ["198.19.255.254/15", "2001:db8::ffff/64"] },
+      { ...ends, netns: peers, addresses: ["198.19.255.254/32", "2001:db8::ffff/128"] },
     );
     host.ip("route add default via 198.19.255.254");
+    // Nobody answers a solicitation for an address that only a prefix makes local.
+    host.ip(`-6 route add ${NUMBERED_V6} via 2001:db8::ffff`);
     this.#standIn();
   }
 
@@ -83,29 +92,55 @@ export class Everyone {
 
   /** The configuration, this host as number 1, and `count` peers from number 2 on. */
   async populate(count: number): Promise<void> {
-    await this.command({ type: "Configure", document: this.#options.config });
+    await this.configure(this.#options.config);
     await this.join(1, count + 1);
   }
 
-  /** Peers number `from` to `to` join and claim. */
-  async join(from: number, to: number): Promise<void> {
-    const state = this.state();
+  async configure(document: object): Promise<void> {
+    const parsed = parseNetworkConfig(document);
+    if (!parsed.ok) throw new Error(parsed.reason);
+    await this.append({ type: "FabricConfigured", data: { config: parsed.document } });
+    this.#families = (["ipv4", "ipv6"] as const).filter((family) => parsed.config[family]);
+  }
+
+  /** Peers number `from` to `to` join and claim; `part` changes what they announce. */
+  async join(from: number, to: number, part: Partial<Member> = {}): Promise<void> {
     for (let i = from; i <= to; i++) {
       const node = `h${i}`;
-      const member = { ...defaultMember(FABRIC, node), underlay: this.#underlay(node) };
-      await this.#say(state, { type: "Join", member });
-      await this.#say(state, { type: "Claim", node, ttlSeconds: 86_400 });
+      await this.append({ type: "NodeJoined", data: { ...this.#member(node), ...part } });
+      const data = { node, epoch: 1, subnets: this.subnets(i), ttlSeconds: 86_400 };
+      await this.append({ type: "LeaseClaimed", data });
     }
   }
 
-  async command(command: Command): Promise<void> {
-    await this.#say(this.state(), command);
+  async update(node: string, part: Partial<Member>): Promise<void> {
+    await this.append({ type: "NodeUpdated", data: { ...this.#member(node), ...part } });
+  }
+
+  /** What peer number `i` leases. */
+  subnets(i: number): string[] {
+    const [high, low] = [i >> 8, i & 255];
+    const all = { ipv4: `10.${5 + high}.${low}.0/24`, ipv6: `fd00:5:0:${i.toString(16)}::/64` };
+    return this.#families.map((family) => all[family]);
+  }
+
+  /** An address of a container of peer number `i`. */
+  address(i: number, family: Family = "ipv4"): string {
+    const subnet = this.subnets(i).find((each) => familyOf(each) === family) ?? "";
+    const ip = at(subnet, 9);
+    return ip.slice(0, ip.indexOf("/"));
   }
 
   async append(draft: Draft): Promise<void> {
     const id = `test-${++this.#ids}`;
     const payload = encode(draft, id);
     await this.#client.log.append({ subject: subjectOf(FABRIC, draft), payload, id });
+  }
+
+  #member(node: string): Member {
+    const member = defaultMember(FABRIC, node);
+    const { underlay } = member;
+    return { ...member, underlay: { ...underlay, onlink: [PEERS_V4, PEERS_V6] } };
   }
 
   async start(): Promise<Agent> {
@@ -122,7 +157,7 @@ export class Everyone {
         log: client.log,
         board: client.status,
         kernel,
-        misses: kernel.misses(receiveBuffer),
+        misses: this.#counting(kernel.misses(receiveBuffer)),
         clock: realClock,
         logger,
         newId: () => `agent-${run}-${++ids}`,
@@ -145,6 +180,19 @@ export class Everyone {
     );
     await until("the agent is ready", 20_000, () => this.agent.status().state === "ready");
     return this.#agent;
+  }
+
+  #counting(misses: MissKernel): MissKernel {
+    return {
+      watchMisses: (onMiss, onGap) =>
+        misses.watchMisses(onMiss, () => {
+          this.gaps++;
+          onGap();
+        }),
+      pending: (devs) => misses.pending(devs),
+      answer: (ops) => misses.answer(ops),
+      uses: (devs) => misses.uses(devs),
+    };
   }
 
   /** Ends the agent; what it programmed stays. */
@@ -183,11 +231,22 @@ export class Everyone {
     this.#knowTheWayBack(subnets);
   }
 
-  /** Pings with arguments, from the container; resolves with what ping printed. */
-  async ping(...args: string[]): Promise<string> {
-    const child = this.container.spawn(["ping", "-n", ...args]);
+  /** Runs a program in the container; resolves with what it printed. */
+  async run(...command: string[]): Promise<string> {
+    const child = this.container.spawn(command);
     const [out] = await Promise.all([new Response(child.stdout).text(), child.exited]);
     return out;
+  }
+
+  ping(...args: string[]): Promise<string> {
+    return this.run("ping", "-n", ...args);
+  }
+
+  /** One ping to each address, one after the other; how many came back. */
+  async pingEach(addresses: readonly string[], waitS = 4): Promise<number> {
+    const script = `for ip in ${addresses.join(" ")}; do ping -n -q -c1 -W${waitS} $ip; done`;
+    const out = await this.run("sh", "-c", script);
+    return out.split(" 1 received").length - 1;
   }
 
   /** Neighbours and forwarding entries of ours on the tunnel devices, as iproute2 shows them. */
@@ -208,21 +267,6 @@ export class Everyone {
     for (const netns of [this.container, this.host, this.peers]) netns[Symbol.dispose]();
   }
 
-  async #say(state: FabricState, command: Command): Promise<void> {
-    const decision = decide(state, command);
-    if (!decision.ok) throw new Error(decision.reason);
-    for (const draft of decision.events) {
-      await this.append(draft);
-      const record = this.log.truth.records.at(-1);
-      if (record !== undefined) fold(state, record);
-    }
-  }
-
-  #underlay(node: string): ReturnType<typeof defaultMember>["underlay"] {
-    const { underlay } = defaultMember(FABRIC, node);
-    return { ...underlay, onlink: [PEERS_V4, PEERS_V6] };
-  }
-
   #standIn(): void {
     const { peers } = this;
     for (const [dev, local] of [
@@ -237,13 +281,13 @@ export class Everyone {
       peers.ip(`link set ${dev} up`);
     }
     // Every other address of the underlay and of the overlay is its own too.
-    for (const route of ["198.18.0.0/15", "10.0.0.0/8", "172.30.0.0/16"]) {
-      peers.ip(`route add local ${route} dev lo`);
+    for (const route of ["198.18.0.0/15", "203.0.113.0/24", "10.0.0.0/8"]) {
+      peers.ip(`route add local ${route} dev lo table main`);
     }
     peers.ip(`route add ${V4}/32 dev eth0 src 198.19.255.254`);
-    peers.ip("-6 route add local fd00::/16 dev lo");
-    peers.ip("-6 route add local 2001:db8::/64 dev lo metric 2048");
-    peers.exec(["sysctl", "-qw", "net.ipv4.conf.eth0.proxy_arp=0"]);
+    peers.ip("-6 route add local fd00::/16 dev lo table main");
+    peers.ip(`-6 route add local ${NUMBERED_V6} dev lo table main`);
+    peers.ip(`-6 route add ${V6}/128 dev eth0`);
     peers.exec(
       ["nft", "-f", "-"],
       ["tun4", "tun6"]
