@@ -15,6 +15,7 @@ import { parseNetworkConfig } from "../../src/events/network-config.ts";
 import { type FabricState, initialState } from "../../src/events/state.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import { vtepMac } from "../../src/events/vtep-mac.ts";
+import { desired } from "../../src/reconcilers/desired.ts";
 import { NetlinkKernel } from "../../src/reconcilers/kernel-netlink.ts";
 import type { MissKernel } from "../../src/reconcilers/miss.ts";
 import { until } from "./fabric.ts";
@@ -262,6 +263,15 @@ export class Everyone {
     return { neighs: text(neighs, "dst"), fdb: text(fdb, "dst") };
   }
 
+  /** What the log alone says that the host should hold, in the form of `entries`. */
+  told(): { neighs: string[]; fdb: string[] } {
+    const { neighs, fdb } = desired(this.state(), NODE).kernel;
+    return {
+      neighs: Array.from(neighs.values(), ({ ip }) => ip).sort(),
+      fdb: Array.from(fdb.values(), ({ dst }) => dst).sort(),
+    };
+  }
+
   async close(): Promise<void> {
     await this.stop();
     for (const netns of [this.container, this.host, this.peers]) netns[Symbol.dispose]();
@@ -315,6 +325,11 @@ export class Everyone {
       peers.bridge(`fdb replace ${mac} dev ${dev} dst ${six ? V6 : V4} self permanent`);
     }
   }
+}
+
+/** Numbers from `first` to `last`. */
+export function numbers(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
 
 function nodad(address: string): string {
