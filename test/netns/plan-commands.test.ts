@@ -57,6 +57,7 @@ describe.skipIf(!requireRoot("plan commands"))("a plan as commands", () => {
   for (const [name, backend] of Object.entries({
     vxlan: { Type: "vxlan" },
     DirectRouting: { Type: "vxlan", DirectRouting: true, VNI: 9, Port: 4789, GBP: true },
+    "on-miss": { Type: "vxlan", Mode: "on-miss" },
   })) {
     test(`builds what the plan wants, with ${name}`, async () => {
       const netns = bareHost();
