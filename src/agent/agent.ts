@@ -4,24 +4,15 @@
 // planner.ts.
 
 import type { Cidr } from "../events/address.ts";
-import type { Clock } from "../events/clock.ts";
 import { decide } from "../events/decide.ts";
-import type { EventLog } from "../events/log.ts";
 import type { FabricState } from "../events/state.ts";
-import type { StatusBoard } from "../events/status-board.ts";
-import type { Kernel } from "../reconcilers/kernel.ts";
 import { createLoop, type Loop, type Round } from "../reconcilers/loop.ts";
-import type { MissKernel } from "../reconcilers/miss.ts";
 import type { Plan } from "../reconcilers/plan.ts";
-import type { TunnelView } from "../reconcilers/tunnel-status.ts";
-import type { AgentPort } from "./agent-port.ts";
-import type { AgentFiles } from "./files.ts";
+import type { Agent, AgentDeps, AgentEnd, AgentOptions } from "./agent-deps.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
 import { createHostWatch, type HostWatch } from "./host-watch.ts";
 import { createKeep, type Keep } from "./keep.ts";
 import type { Self } from "./keeper.ts";
-import type { Logger } from "./logger.ts";
-import type { Identity } from "./member.ts";
 import { watchStart } from "./offline-start.ts";
 import { OnDemand } from "./on-demand.ts";
 import { Planner } from "./planner.ts";
@@ -35,41 +26,6 @@ import type { AgentStatus } from "./status.ts";
 import { boardEntryOf, statusOf } from "./status-view.ts";
 import { createSubnetFile, type SubnetFile } from "./subnet-file.ts";
 import { createTail, type Tail } from "./tail.ts";
-import type { UnderlayBy } from "./underlay.ts";
-
-export interface AgentDeps {
-  readonly log: EventLog;
-  readonly board: StatusBoard;
-  readonly kernel: Kernel;
-  readonly misses: MissKernel;
-  /** The packet path of the udp backend. */
-  readonly tunnel?: TunnelView;
-  readonly clock: Clock;
-  readonly files: AgentFiles;
-  readonly logger: Logger;
-  /** A new unique id for an event. */
-  readonly newId: () => string;
-  /** Connects to the log anew, after an address of this host went away. */
-  readonly redial?: () => void;
-}
-
-export interface AgentOptions extends Identity {
-  readonly underlay: UnderlayBy;
-  readonly ttlSeconds: number;
-  readonly marginSeconds: number;
-  /** After how long without a packet an entry on demand goes; ten minutes if not given. */
-  readonly idleMs?: number;
-}
-
-/** How the agent came to its end. `code` is the process's exit code. */
-export interface AgentEnd {
-  readonly code: 0 | 1 | 3;
-  readonly reason: string | null;
-}
-
-export interface Agent extends AgentPort {
-  readonly done: Promise<AgentEnd>;
-}
 
 export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
   const snapshot = await loadSnapshot(deps, options.fabric, options.node);
@@ -103,6 +59,7 @@ class HostAgent implements Agent {
   private readonly onDemand: OnDemand;
 
   private stopping = false;
+  private muted: boolean;
   private lastDamage: string | null = null;
   /** Subnets held when an operator gave up the log that knew of them. */
   private former: readonly Cidr[] = [];
@@ -112,6 +69,7 @@ class HostAgent implements Agent {
     this.deps = deps;
     this.options = options;
     this.hasSnapshot = snapshot !== null;
+    this.muted = options.muted ?? false;
     this.speaker = createSpeaker({ log, clock, fabric: options.fabric, newId: deps.newId });
     this.tail = this.followLog(snapshot);
     this.planner = new Planner({
@@ -146,7 +104,7 @@ class HostAgent implements Agent {
       board,
       clock,
       entry: () => boardEntryOf(this.progress.parts()),
-      mayShow: () => this.planner.ownsName(),
+      mayShow: () => !this.muted && this.planner.ownsName(),
     });
     this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance);
     this.subnetFile = this.keepFile();
@@ -171,6 +129,12 @@ class HostAgent implements Agent {
     }
   }
 
+  speak(): void {
+    this.muted = false;
+    this.keep.wake();
+    this.heartbeat.wake();
+  }
+
   status(): AgentStatus {
     const tunnel = this.deps.tunnel?.status() ?? null;
     const misses = this.onDemand.status();
@@ -179,6 +143,10 @@ class HostAgent implements Agent {
       ...(tunnel === null ? {} : { tunnel }),
       ...(misses === null ? {} : { misses }),
     };
+  }
+
+  ready(): boolean {
+    return this.progress.isReady();
   }
 
   state(): Readonly<FabricState> {
@@ -278,7 +246,7 @@ class HostAgent implements Agent {
       speaker: this.speaker,
       mayAnswer: () => this.planner.mayAnswer(),
       mayRemove: () => this.planner.plan() !== null && this.tail.view().caughtUp,
-      maySpeak: () => !this.stopping && this.planner.ownsName(),
+      maySpeak: () => !this.stopping && !this.muted && this.planner.ownsName(),
       onAnswered: () => this.loop.stale(),
       onUnfinished: () => {
         this.loop.stale();
@@ -299,6 +267,7 @@ class HostAgent implements Agent {
       fileInPlace: () => this.subnetFile.inPlace(),
       stopping: () => this.stopping,
       healed: () => reporter.healed(),
+      onApplied: deps.onApplied,
     });
   }
 
@@ -309,7 +278,7 @@ class HostAgent implements Agent {
       clock: this.deps.clock,
       problems: () => this.progress.problems(),
       wasReady: () => this.progress.wasReady(),
-      maySpeak: () => !this.stopping && this.planner.ownsName(),
+      maySpeak: () => !this.stopping && !this.muted && this.planner.ownsName(),
     };
     return runReporting(reporting, signal);
   }
@@ -318,11 +287,7 @@ class HostAgent implements Agent {
     const { log, clock, logger } = this.deps;
     const { fabric, node } = this.options;
     return createTail({
-      log,
-      clock,
-      fabric,
-      node,
-      snapshot,
+      ...{ log, clock, fabric, node, snapshot },
       onFolded: (record, { verdict, event }) => {
         this.speaker.heard(record, verdict);
         if (verdict.kind === "quarantined") {
@@ -342,7 +307,7 @@ class HostAgent implements Agent {
       speaker: this.speaker,
       board,
       self: () => this.self(),
-      silent: () => this.stopping,
+      silent: () => this.stopping || this.muted,
       onProblem: (problem) => {
         this.progress.noteKeep(problem);
       },

@@ -21,6 +21,7 @@ export interface ProgressDeps {
   readonly stopping: () => boolean;
   /** Objects put right since the process started. */
   readonly healed: () => number;
+  readonly onApplied?: ((seq: number) => void) | undefined;
 }
 
 export class Progress {
@@ -50,6 +51,7 @@ export class Progress {
     const { tail, planner } = this.#deps;
     if (this.#round?.clean !== true || this.#round.seq !== planner.last()?.seq) return;
     this.#appliedSeq = tail.state().seq;
+    this.#deps.onApplied?.(this.#appliedSeq);
   }
 
   noteConnection(connected: boolean): void {
@@ -74,6 +76,10 @@ export class Progress {
   /** Sequence of the plan that the last round was about. */
   roundSeq(): number | undefined {
     return this.#round?.seq;
+  }
+
+  isReady(): boolean {
+    return isReady(this.parts());
   }
 
   wasReady(): boolean {

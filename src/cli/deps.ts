@@ -64,6 +64,8 @@ export interface AgentSettings {
   readonly ipMasq: boolean;
   readonly ttlSeconds: number;
   readonly marginSeconds: number;
+  /** From an agent that runs here, if one does. */
+  readonly takeover: boolean;
 }
 
 export interface RunningAgent extends AgentPort {

@@ -4,14 +4,14 @@
 import { InvalidArgumentError, Option } from "commander";
 import { parseCidr, parseIp, parseMac } from "../events/address.ts";
 import { isFabricName, isNodeName } from "../events/name.ts";
-import { misuse } from "./failure.ts";
 import {
   DURATION_EXPECTED,
   POINT_EXPECTED,
   type Point,
   parseDuration,
   parsePoint,
-} from "./point.ts";
+} from "../events/point.ts";
+import { misuse } from "./failure.ts";
 
 export interface LogFlags {
   readonly nats: string;

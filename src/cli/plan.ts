@@ -1,6 +1,8 @@
 // heddle plan: the kernel state that a host should have at any point of the log. Nothing is read
 // from this host, so any machine that reaches the log answers for any host.
 
+import { foldTo } from "../events/past.ts";
+import { isoTime, type Point } from "../events/point.ts";
 import type { FabricState } from "../events/state.ts";
 import { planView } from "../http/views.ts";
 import { describePlan } from "../reconcilers/describe.ts";
@@ -10,8 +12,6 @@ import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_FAILED, EXIT_OK, Failure } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
-import { foldTo } from "./past.ts";
-import { isoTime, type Point } from "./point.ts";
 
 interface PlanFlags extends LogFlags, NodeFlag {
   readonly at?: Point;
@@ -38,7 +38,7 @@ export function stateAt(
   at: Point | undefined,
   node: string | null,
 ): Promise<FabricState> {
-  const until = at === undefined ? null : { flag: "--at", point: at };
+  const until = at === undefined ? null : { name: "--at", point: at };
   return withLog(deps, flags, ({ log }) => foldTo(log, flags.fabric, until, deps.wallMs(), node));
 }
 

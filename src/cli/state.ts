@@ -1,14 +1,14 @@
 // heddle state: the fold of the log up to a point.
 
 import { onDemand } from "../events/fold-miss.ts";
+import { isoTime, type Point } from "../events/point.ts";
 import type { FabricState } from "../events/state.ts";
+import { summaryOf } from "../events/summary.ts";
 import { stateView } from "../http/views.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
 import { stateAt } from "./plan.ts";
-import { isoTime, type Point } from "./point.ts";
-import { summaryOf } from "./summary.ts";
 import { cell, tableLines } from "./table.ts";
 
 interface StateFlags extends LogFlags, NodeFlag {

@@ -127,8 +127,16 @@ export type Draft = {
   [T in EventType]: { readonly type: T; readonly data: z.output<EventData[T]> };
 }[EventType];
 
+/** On whose behalf an event was written, as its writer says. It decides nothing. */
+export interface Author {
+  /** Name of the token. */
+  readonly token: string;
+  /** Fingerprint of the request, when that came with an Idempotency-Key. */
+  readonly request?: string;
+}
+
 /** A decoded event of the current version of its type. */
-export type Event = Draft & { readonly v: number; readonly id: string };
+export type Event = Draft & { readonly v: number; readonly id: string; readonly by?: Author };
 
 export type EventOf<T extends EventType> = Extract<Event, { type: T }>;
 export type Member = z.output<typeof member>;

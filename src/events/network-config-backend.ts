@@ -1,5 +1,14 @@
 // The Backend part of the configuration: how packets travel between hosts.
 
+import type { Family } from "./address.ts";
+import {
+  FLOOD_KEYS,
+  FLOOD_MODES,
+  type Flood,
+  type FloodMode,
+  floodDocument,
+  parseFlood,
+} from "./network-config-flood.ts";
 import {
   type Document,
   type Json,
@@ -20,16 +29,24 @@ export interface VxlanBackend {
   readonly directRouting: boolean;
   readonly gbp: boolean;
   readonly learning: boolean;
-  readonly mode: VxlanMode;
+  readonly mode: Mode;
   /** Most recently used peers whose entries stay when idle; 0 unless the mode is hybrid. */
   readonly hotPeers: number;
+  /** For the modes of a flat segment, else null. */
+  readonly flood: Flood | null;
 }
 
 /**
  * Which peers' neighbours and forwarding entries a host keeps: everybody's, those that its kernel
- * asked for and uses, or these and some that it used last.
+ * asked for and uses, or these and some that it used last; or a flat segment, which has none.
  */
-export type VxlanMode = "proactive" | "on-miss" | "hybrid";
+export type Mode = "proactive" | DemandMode | FloodMode;
+type DemandMode = "on-miss" | "hybrid";
+const DEMAND_MODES = ["on-miss", "hybrid"] as const satisfies readonly DemandMode[];
+const MODES: readonly string[] = ["proactive", ...DEMAND_MODES, ...FLOOD_MODES];
+const HOT_PEERS = 64;
+/** An entry costs two kernel objects; with more, proactive is the better word for it. */
+const HOT_PEERS_MAX = 65_535;
 
 export function isOnDemand({ mode }: VxlanBackend): boolean {
   return mode === "on-miss" || mode === "hybrid";
@@ -61,19 +78,16 @@ const VXLAN_KEYS = [
   "Learning",
   "Mode",
   "HotPeers",
+  ...FLOOD_KEYS,
 ] as const;
 
-const MODES: readonly VxlanMode[] = ["proactive", "on-miss", "hybrid"];
-const HOT_PEERS = 64;
-/** An entry costs two kernel objects; with more, proactive is the better word for it. */
-const HOT_PEERS_MAX = 65_535;
-
-export function parseBackend(json: Json | undefined): Backend {
+/** `usual` is the family that tunnels use where nothing else decides. */
+export function parseBackend(json: Json | undefined, usual: Family): Backend {
   const document = json === undefined || json === null ? {} : object(json, "Backend");
   const type = document.Type ?? "vxlan";
   switch (type) {
     case "vxlan":
-      return parseVxlan(document);
+      return parseVxlan(document, usual);
     case "udp":
       return parseUdp(document);
     case "host-gw":
@@ -90,9 +104,11 @@ function reasonAgainst(type: Json): string {
   return `unknown backend ${JSON.stringify(type)}, expected vxlan, host-gw, udp or alloc`;
 }
 
-function parseVxlan(document: Document): VxlanBackend {
+function parseVxlan(document: Document, usual: Family): VxlanBackend {
   refuseUnknown(document, VXLAN_KEYS, "Backend.");
   const path = "Backend.";
+  const mode = optional(document, "Mode", modeOf, path) ?? "proactive";
+  const flood = parseFlood(document, mode, usual);
   return {
     type: "vxlan",
     vni: optional(document, "VNI", numberIn(1, 0xffffff), path) ?? 1,
@@ -101,18 +117,19 @@ function parseVxlan(document: Document): VxlanBackend {
     mtu: optional(document, "MTU", numberIn(0, 65_535), path) || null,
     directRouting: optional(document, "DirectRouting", truth, path) ?? false,
     gbp: optional(document, "GBP", truth, path) ?? false,
-    learning: optional(document, "Learning", truth, path) ?? false,
-    ...readMode(document, path),
+    learning: optional(document, "Learning", truth, path) ?? flood !== null,
+    mode,
+    hotPeers: readHotPeers(document, mode, path),
+    flood,
   };
 }
 
-function readMode(document: Document, path: string): Pick<VxlanBackend, "mode" | "hotPeers"> {
-  const mode = optional(document, "Mode", oneOfModes, path) ?? "proactive";
+function readHotPeers(document: Document, mode: Mode, path: string): number {
   const hotPeers = optional(document, "HotPeers", numberIn(1, HOT_PEERS_MAX), path);
   if (hotPeers !== undefined && mode !== "hybrid") {
-    throw words(`${path}HotPeers`, `needs Mode "hybrid", not ${JSON.stringify(mode)}`);
+    throw words(`${path}HotPeers`, `only with Mode hybrid, not ${mode}`);
   }
-  return { mode, hotPeers: mode === "hybrid" ? (hotPeers ?? HOT_PEERS) : 0 };
+  return mode === "hybrid" ? (hotPeers ?? HOT_PEERS) : 0;
 }
 
 function parseUdp(document: Document): UdpBackend {
@@ -125,10 +142,9 @@ function parseUdp(document: Document): UdpBackend {
   };
 }
 
-function oneOfModes(value: Json, key: string): VxlanMode {
-  const found = MODES.find((mode) => mode === value);
-  if (found !== undefined) return found;
-  throw words(key, `expected "proactive", "on-miss" or "hybrid", got ${JSON.stringify(value)}`);
+function modeOf(value: Json, key: string): Mode {
+  if (typeof value === "string" && MODES.includes(value)) return value as Mode;
+  throw words(key, `expected ${MODES.join(", ")}, got ${JSON.stringify(value)}`);
 }
 
 export function backendDocument(backend: Backend): Document {
@@ -145,5 +161,6 @@ export function backendDocument(backend: Backend): Document {
     Learning: backend.learning,
     Mode: backend.mode,
     ...(backend.mode === "hybrid" ? { HotPeers: backend.hotPeers } : {}),
+    ...(backend.flood === null ? {} : floodDocument(backend.flood)),
   };
 }

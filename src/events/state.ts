@@ -6,6 +6,7 @@ import type { Cidr, Ip, Mac } from "./address.ts";
 import type { EventType, Member } from "./event.ts";
 import type { FabricConfig } from "./network-config.ts";
 import type { Document } from "./network-config-keys.ts";
+import { noneTaken, type TakenSubnets } from "./taken.ts";
 
 export interface Node extends Member {
   /** False after it left, or after its lease expired: then it has no say and no routes. */
@@ -25,7 +26,7 @@ export interface Node extends Member {
 export interface Lease {
   readonly node: string;
   readonly epoch: number;
-  readonly subnets: readonly Cidr[];
+  subnets: readonly Cidr[];
   readonly claimedSeq: number;
   readonly claimedMs: number;
   renewedMs: number;
@@ -94,6 +95,8 @@ export interface FabricState {
   readonly leases: Map<string, Lease>;
   /** Subnet to node, for every subnet of every live lease. */
   readonly owners: Map<Cidr, string>;
+  /** Every subnet of every live lease and of every foreign peer. */
+  readonly taken: TakenSubnets;
   /** Underlay address or VTEP MAC to the node or peer that answers there. */
   readonly endpoints: Map<Ip | Mac, string>;
   readonly reservations: Map<Cidr, Reservation>;
@@ -117,6 +120,7 @@ export function initialState(fabric: string, follow: string | null = null): Fabr
     nodes: new Map(),
     leases: new Map(),
     owners: new Map(),
+    taken: noneTaken(),
     endpoints: new Map(),
     reservations: new Map(),
     peers: new Map(),

@@ -40,6 +40,7 @@ export function authenticate(deps: Pick<HookDeps, "follower" | "wallMs">): Middl
 export function guarded(scope: TokenScope, follower: HookDeps["follower"]) {
   const check: MiddlewareHandler<Env> = createMiddleware<Env>(async (c, next) => {
     const caller = c.get("caller");
+    const { damage } = follower.view();
     if (caller === null) return unauthenticated(c, follower);
     if (!mayDo(caller, scope)) {
       const held = caller.scopes.join(", ");
@@ -47,6 +48,7 @@ export function guarded(scope: TokenScope, follower: HookDeps["follower"]) {
       c.header("www-authenticate", `Bearer error="insufficient_scope", scope="${scope}"`);
       return problem(c, 403, detail, { scope });
     }
+    if (damage !== null) return problem(c, 503, `the log is damaged: ${damage}`);
     await next();
   });
   return { middleware: check, security: [{ bearer: [scope] }] };

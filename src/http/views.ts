@@ -2,8 +2,8 @@
 // the agent serves them and the command line prints them, so both say the same.
 
 import type { Cidr, Ip, Mac } from "../events/address.ts";
-import { type StateDocument, stateDocument } from "../events/snapshot.ts";
 import type { FabricState, Node, Token } from "../events/state.ts";
+import { type StateDocument, stateDocument } from "../events/state-document.ts";
 import type { Plan } from "../reconcilers/plan.ts";
 
 export interface NodeView {

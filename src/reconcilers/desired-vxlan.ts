@@ -38,7 +38,8 @@ export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): Back
   for (const scope of host.scopes) {
     const link = linkFor(draft, host, backend, scope.family);
     if (link === null) continue;
-    addDevice(draft, link, scope);
+    draft.kernel.links.set(keyOf.link(link), link);
+    addScope(draft, link, scope);
     addSolicit(draft, link.name, scope.family, backend);
     if (isOnDemand(backend)) addOnDemand(draft, scope);
     devices.set(scope.family, link);
@@ -62,7 +63,8 @@ export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): Back
   };
 }
 
-function linkFor(
+/** The device whose outer header is of `family`; null, with a problem told, if none can be. */
+export function linkFor(
   draft: Draft,
   { state, self }: Host,
   backend: VxlanBackend,
@@ -101,22 +103,26 @@ function mtuFor(draft: Draft, backend: VxlanBackend, carried: number, family: Fa
         `the ${label} tunnel has MTU ${mtu}`,
     );
   }
-  if (family === "ipv6" && mtu < IPV6_MTU_MIN) {
-    draft.problems.push(`the IPv6 tunnel has MTU ${mtu}, IPv6 needs at least ${IPV6_MTU_MIN}`);
-  }
   return mtu;
 }
 
-function addDevice(draft: Draft, link: Link, scope: RuleScope): void {
+/** Gives the device what a host needs to speak `scope.family` through it. */
+export function addScope(draft: Draft, link: Link, scope: RuleScope): void {
   const { kernel } = draft;
-  kernel.links.set(keyOf.link(link), link);
   const addr = { dev: link.name, address: hostPrefix(networkAddress(scope.subnet)) };
   kernel.addrs.set(keyOf.addr(addr), addr);
   if (scope.family === "ipv6") {
+    noteShort(draft, link);
     // A peer could otherwise make itself our default router by an advertisement in the tunnel.
     const path = `net/ipv6/conf/${link.name}/accept_ra`;
     kernel.sysctls.set(path, { path, value: "0" });
   }
+}
+
+/** For a device that carries IPv6. */
+export function noteShort(draft: Draft, { mtu }: Link): void {
+  if (mtu >= IPV6_MTU_MIN) return;
+  draft.problems.push(`the IPv6 tunnel has MTU ${mtu}, IPv6 needs at least ${IPV6_MTU_MIN}`);
 }
 
 function tunnel(

@@ -11,6 +11,7 @@ import { planAlloc } from "./desired-alloc.ts";
 import { planHostGw } from "./desired-host-gw.ts";
 import { planUdp } from "./desired-udp.ts";
 import { planVxlan } from "./desired-vxlan.ts";
+import { planFlood } from "./desired-vxlan-flood.ts";
 import { withHeld } from "./desired-vxlan-miss.ts";
 import { type BackendPlan, type Draft, type Host, newDraft, scopesOf } from "./draft.ts";
 import type { Scope } from "./kernel.ts";
@@ -61,7 +62,9 @@ function planBackend(draft: Draft, host: Host): BackendPlan {
   const { backend } = host.config;
   switch (backend.type) {
     case "vxlan":
-      return planVxlan(draft, host, backend);
+      return backend.flood === null
+        ? planVxlan(draft, host, backend)
+        : planFlood(draft, host, backend, backend.flood);
     case "udp":
       return planUdp(draft, host, backend);
     case "host-gw":

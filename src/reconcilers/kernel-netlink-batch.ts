@@ -72,10 +72,21 @@ function plan(op: BatchOp, devices: Devices, nexthops: NexthopAllocator | null):
     case "neigh":
       return [neighRequest(op.verb, op.object, index)];
     case "fdb":
-      return [fdbRequest(op.verb, op.object, index)];
+      return planFdb(op, devices, index);
     case "route":
       return planRoute(op.object, index, nexthops);
   }
+}
+
+function planFdb(
+  { verb, object }: Extract<BatchOp, { noun: "fdb" }>,
+  devices: Devices,
+  index: number,
+): Plan {
+  if (object.via === undefined) return [fdbRequest(verb, object, index, undefined)];
+  const via = devices.indexOf(object.via);
+  if (via !== null) return [fdbRequest(verb, object, index, via)];
+  return verb === "del" ? DONE : failure(ENODEV, `no device ${object.via}`);
 }
 
 function planRoute(object: Route, index: number, nexthops: NexthopAllocator | null): Request[] {
@@ -105,7 +116,10 @@ function wantsNexthops(gateways: Gateways, ops: readonly BatchOp[]): boolean {
 
 /** True when what was found differs in what the kernel, but not we, counts as identity. */
 function needsMore(op: BatchOp, outcome: OpOutcome): boolean {
-  if (op.noun === "fdb") return outcome.ok && op.found !== null && op.found.extra !== null;
+  if (op.noun === "fdb") {
+    const { found, object } = op;
+    return outcome.ok && found !== null && (found.extra !== null || found.via !== object.via);
+  }
   if (op.noun !== "route") return false;
   // REPLACE says EEXIST when the wanted route exists behind another one of the same key.
   if (!outcome.ok) return op.verb === "set" && (outcome.errno === EEXIST || leadsAway(op, outcome));
@@ -132,7 +146,7 @@ function settle(
   return attempt(() => {
     const index = devices.indexOf(op.object.dev);
     if (op.noun === "fdb") {
-      const strays = index === null ? [] : strayFdb(socket, op.object, index);
+      const strays = index === null ? [] : strayFdb(socket, devices, op.object, index);
       return outcomeOf("del", socket.transactNow(strays));
     }
     if (op.noun !== "route") return DONE;

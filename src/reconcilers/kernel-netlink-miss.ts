@@ -101,7 +101,7 @@ export class NetlinkMisses implements MissKernel {
       sent.push(op);
       requests.push(
         op.noun === "fdb"
-          ? fdbRequest(op.verb, op.object, index)
+          ? fdbRequest(op.verb, op.object, index, undefined)
           : neighRequest(op.verb, op.object, index),
       );
     }

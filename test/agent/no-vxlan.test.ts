@@ -2,7 +2,8 @@
 // model.
 
 import { expect, test } from "bun:test";
-import { type Agent, startAgent } from "../../src/agent/agent.ts";
+import { startAgent } from "../../src/agent/agent.ts";
+import type { Agent } from "../../src/agent/agent-deps.ts";
 import type { Clock } from "../../src/events/clock.ts";
 import { encode } from "../../src/events/codec.ts";
 import { subjectOf } from "../../src/events/subject.ts";

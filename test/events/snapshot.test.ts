@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decodeSnapshot, encodeSnapshot, stateDocument } from "../../src/events/snapshot.ts";
+import { decodeSnapshot, encodeSnapshot } from "../../src/events/snapshot.ts";
+import { stateDocument } from "../../src/events/state-document.ts";
 import { steps, tell } from "../support/arbitraries.ts";
 import { history } from "../support/history.ts";
 

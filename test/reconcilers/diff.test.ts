@@ -48,7 +48,7 @@ describe("diff of any wanted and any found state", () => {
         for (const noun of NOUNS) {
           for (const [key, object] of tableOf(have, noun)) {
             const dev = deviceOf(noun, object);
-            if (tableOf(want, noun).has(key) || isOurs(noun, object, have)) continue;
+            if (tableOf(want, noun).has(key) || isOurs(noun, object, want, have)) continue;
             if (dev !== null && gone.has(dev)) continue;
             // A unicast MAC has one remote; setting ours takes another's place.
             if (noun === "fdb" && want.links.has(dev ?? "")) continue;
@@ -174,13 +174,20 @@ function missingIn(want: KernelState, have: KernelState): string[] {
 }
 
 /** Whatever our rule for this noun says, on devices that carry our mark. */
-function isOurs(noun: Noun, object: NounTypes[Noun], have: KernelState): boolean {
+function isOurs(
+  noun: Noun,
+  object: NounTypes[Noun],
+  want: KernelState,
+  have: KernelState,
+): boolean {
   const rules = nouns[noun] as NounRules<NounTypes[Noun]>;
   const devices = new Set<string>();
   for (const { name, alias } of have.links.values()) {
     if (alias === `heddle ${FABRIC}`) devices.add(name);
   }
-  return rules.owned(object, { fabric: FABRIC, devices });
+  const learning = new Set<string>();
+  for (const link of want.links.values()) if (link.learning) learning.add(link.name);
+  return rules.owned(object, { fabric: FABRIC, devices, learning });
 }
 
 function devicesThatGo(want: KernelState, have: KernelState): Set<string> {

@@ -10,11 +10,12 @@ import { Checker, words } from "./checkers.ts";
 import { Foreign, putUnderlay, type Underlay } from "./foreign.ts";
 import type { KernelFaults } from "./kernel-port.ts";
 import type { LineFaults } from "./log-port.ts";
+import { SimPath } from "./packet-path.ts";
 import type { Prng } from "./prng.ts";
 import { type Files, Process, type ProcessDeps } from "./process.ts";
 import type { SimClock } from "./sim-clock.ts";
 
-export type HostBreak = Pick<ProcessDeps, "breakLog" | "breakKernel" | "breakMisses">;
+export type HostBreak = Pick<ProcessDeps, "breakLog" | "breakKernel" | "breakMisses" | "breakPath">;
 
 export interface HostDeps {
   readonly node: string;
@@ -40,6 +41,7 @@ export class Host {
   kernel: KernelModel;
   /** Whom the kernel looks for. */
   misses: MissModel;
+  path: SimPath;
   foreign: Foreign;
   underlay: Underlay;
   process: Process | null = null;
@@ -61,6 +63,7 @@ export class Host {
     this.underlay = deps.underlay;
     this.kernel = new KernelModel(() => deps.random.next());
     this.misses = this.#newMisses();
+    this.path = this.#makePath();
     this.foreign = new Foreign(this.kernel);
     putUnderlay(this.foreign, this.underlay);
     const { node, fail } = deps;
@@ -80,8 +83,8 @@ export class Host {
     const process: Process = new Process({
       node,
       instance: `${node}-boot${this.#boot}`,
-      model: this.kernel,
       misses: this.misses,
+      path: this.path,
       client,
       clock,
       random,
@@ -112,6 +115,7 @@ export class Host {
     this.#boot++;
     this.kernel = new KernelModel(() => this.#deps.random.next());
     this.misses = this.#newMisses();
+    this.path = this.#makePath();
     this.foreign = new Foreign(this.kernel);
     putUnderlay(this.foreign, this.underlay);
     this.files = { ...this.files, subnetEnv: null };
@@ -131,8 +135,12 @@ export class Host {
     this.#checker.after();
   }
 
-  /** For comparing in the end: everything in the kernel that is not foreign. */
+  /** Everything that is there, in the kernel and in the packet path. */
   get state(): KernelState {
-    return this.kernel.state;
+    return this.path.truth();
+  }
+
+  #makePath(): SimPath {
+    return new SimPath(this.kernel, this.#deps.random.fork("packet path"));
   }
 }

@@ -3,6 +3,7 @@
 
 import { allocate } from "../../src/events/allocate.ts";
 import { onDemand } from "../../src/events/fold-miss.ts";
+import { underlayFamilies } from "../../src/events/network-config.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import type { Noun } from "../../src/reconcilers/kernel-state.ts";
 import type { NounRules } from "../../src/reconcilers/noun.ts";
@@ -116,8 +117,10 @@ function staleFacts(host: Host, { oracle }: World): string | null {
   const node = nodes.get(host.node);
   const { ipv4, ipv6, mtu } = host.underlay;
   if (node?.underlay.mtu !== mtu) return `underlay MTU ${node?.underlay.mtu}, not ${mtu}`;
-  if (config?.ipv4 && node.publicIp !== ipv4) return `announced ${node.publicIp}, not ${ipv4}`;
-  if (config?.ipv6 && node.publicIpv6 !== ipv6) return `announced ${node.publicIpv6}, not ${ipv6}`;
+  for (const family of config === null ? [] : underlayFamilies(config)) {
+    const [said, is] = family === "ipv4" ? [node.publicIp, ipv4] : [node.publicIpv6, ipv6];
+    if (said !== is) return `announced ${said}, not ${is}`;
+  }
   return null;
 }
 

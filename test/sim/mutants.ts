@@ -5,12 +5,14 @@
 import { fold } from "../../src/events/fold.ts";
 import type { EventLog, LogInfo, Recorded } from "../../src/events/log.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../src/events/snapshot.ts";
+import type { TunnelPeer } from "../../src/ffi/tunnel-encode.ts";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import {
   emptyKernelState,
   type KernelState,
   PROTOCOL,
 } from "../../src/reconcilers/kernel-state.ts";
+import type { PacketPath, TunnelHandle } from "../../src/reconcilers/kernel-tunnel.ts";
 import type { MissKernel } from "../../src/reconcilers/miss.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
 import { FABRIC } from "./process.ts";
@@ -96,6 +98,39 @@ function missBreak(change: (misses: MissKernel) => Partial<MissKernel>): WorldBr
 
 function everyLog(breakLog: (log: EventLog) => EventLog): WorldBreak {
   return { host: () => ({ breakLog }) };
+}
+
+/** Every process's tunnels with one call of theirs replaced. */
+function pathBreak(change: (tunnel: TunnelHandle) => Partial<TunnelHandle>): WorldBreak {
+  const breakPath = (path: PacketPath): PacketPath => ({
+    open: (options) => {
+      const tunnel = path.open(options);
+      const changed = change(tunnel);
+      return new Proxy(tunnel, {
+        get: (target, name) => {
+          const value = Reflect.get(name in changed ? changed : target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    },
+    forget: (device, netns) => path.forget(device, netns),
+  });
+  const document = { Network: "10.5.0.0/16", Backend: { Type: "udp" } };
+  return { host: () => ({ breakPath }), document };
+}
+
+/** What the table first held of a peer stays in it. */
+function clingingTable(tunnel: TunnelHandle): Partial<TunnelHandle> {
+  const known = new Map<string, TunnelPeer>();
+  return {
+    setPeers: (peers, own) => {
+      for (const peer of peers) if (!known.has(peer.name)) known.set(peer.name, peer);
+      tunnel.setPeers(
+        peers.map((peer) => known.get(peer.name) ?? peer),
+        own,
+      );
+    },
+  };
 }
 
 function removal(object: Extract<Op, { noun: "route" }>["object"]): Op {
@@ -233,6 +268,16 @@ export const mutants: readonly Mutant[] = [
     name: "the address of an earlier lease comes back",
     rules: ["an old lease's address is not set"],
     broken: kernelBreak(oldAddresses),
+  },
+  {
+    name: "a tunnel goes on sending to where a peer was",
+    rules: ["all comes to rest"],
+    broken: pathBreak(clingingTable),
+  },
+  {
+    name: "a tunnel whose device is gone passes for open",
+    rules: ["all comes to rest"],
+    broken: pathBreak(() => ({ deviceError: () => null })),
   },
   {
     name: "ops are repeated without a look",

@@ -46,6 +46,7 @@ export const config: fc.Arbitrary<Record<string, unknown>> = fc.constantFrom<
   { Network: "10.5.0.0/25", SubnetLen: 28 },
   { Network: "10.5.0.0/24", SubnetLen: 28, Backend: { Type: "host-gw" } },
   { Network: "10.5.0.0/25", SubnetLen: 29, SubnetMax: "10.5.0.24" },
+  { Network: "10.5.0.0/25", SubnetLen: 28, Backend: { Mode: "head-end", Bridge: "br0" } },
   {
     EnableIPv4: false,
     EnableIPv6: true,

@@ -5,7 +5,8 @@
 //
 //   container ── eth0 :host: eth0 ──── eth0 :everyone
 
-import { type Agent, startAgent } from "../../src/agent/agent.ts";
+import { startAgent } from "../../src/agent/agent.ts";
+import type { Agent } from "../../src/agent/agent-deps.ts";
 import type { Logger } from "../../src/agent/logger.ts";
 import { type Family, familyOf } from "../../src/events/address.ts";
 import { encode } from "../../src/events/codec.ts";

@@ -2,20 +2,25 @@
 // scope. Several of one log can be had with `another`. Everything is gone after `close`.
 
 import type { Logger } from "../../src/agent/logger.ts";
+import { originOf } from "../../src/events/checkpoint.ts";
 import { encode } from "../../src/events/codec.ts";
 import type { Draft } from "../../src/events/event.ts";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import type { TokenScope } from "../../src/events/state.ts";
 import { subjectOf } from "../../src/events/subject.ts";
-import { createApp, type HookApp } from "../../src/http/app.ts";
+import type { HookApp } from "../../src/http/app.ts";
+import { newSigner } from "../../src/http/audit-key.ts";
 import { newToken } from "../../src/http/bearer.ts";
-import type { HookDeps } from "../../src/http/deps.ts";
-import { createFollower } from "../../src/http/follower.ts";
+import type { HookDeps, HookWorld } from "../../src/http/deps.ts";
+import { createHook } from "../../src/http/hook.ts";
 import { serveTcp, type TcpServer } from "../../src/http/tcp-server.ts";
+import { page } from "../../src/http/web-page.ts";
 import { TestNats } from "./nats.ts";
 import { realClock } from "./real-clock.ts";
 
-const FABRIC = "hook";
+export const FABRIC = "hook";
+/** Of the first server, which signs the log's checkpoints. */
+const SIGNER = newSigner(originOf(FABRIC)).key;
 
 interface Server {
   readonly app: HookApp;
@@ -76,24 +81,34 @@ export class TestHook {
   }
 
   /** One more server over the same log. */
-  async another(part: Partial<HookDeps> = {}): Promise<Server> {
-    const { log, status: board } = await this.nats.connect(FABRIC);
-    const clock = realClock;
-    const follower = createFollower({ log, clock, fabric: FABRIC });
-    const deps: HookDeps = {
-      ...{ fabric: FABRIC, version: "test", follower, log, board, clock },
+  async another(part: Partial<HookWorld> = {}, port = 0): Promise<Server> {
+    const connection = await this.nats.connect(FABRIC);
+    const { log, status: board, inquiry, checkpoints, createCheckpoints } = connection;
+    const hook = createHook({
+      ...{ fabric: FABRIC, version: "test", log, board, inquiry, checkpoints, createCheckpoints },
+      key: this.#servers.length === 0 ? SIGNER : null,
+      clock: realClock,
       wallMs: () => Date.now(),
       logger: this.#logger(),
       newId: () => crypto.randomUUID(),
       ...part,
-    };
-    void follower.run(this.#stop.signal);
-    const app = createApp(deps);
-    const tcp = serveTcp(app, { hostname: "127.0.0.1", port: 0 });
-    const server = { app, tcp, deps };
+    });
+    void hook.run(this.#stop.signal);
+    const tcp = serveTcp(hook.app, { hostname: "127.0.0.1", port, page });
+    const server = { ...hook, tcp };
     this.#servers.push(server);
-    await follower.reached((await log.info()).lastSeq, 5000);
+    await hook.deps.follower.reached((await log.info()).lastSeq, 5000);
     return server;
+  }
+
+  /** The first server ends, and another begins on its port. */
+  async restart(): Promise<void> {
+    const { tcp } = this.#first;
+    const port = Number(new URL(tcp.url).port);
+    await tcp.close();
+    this.#servers.shift();
+    this.#servers.unshift(await this.another({}, port));
+    this.#servers.pop();
   }
 
   /** Sequence of the event in the log. */

@@ -74,6 +74,8 @@ export interface MonitorOptions {
   readonly netns: string | null;
   /** Port id of the socket whose changes are our own. */
   readonly ownPort: number;
+  /** The same for nftables, whose sockets count their ports themselves. */
+  readonly ownRulePort?: number | null;
   /** What matters just now; null means everything. */
   readonly interest: () => Interest | null;
   /** True for a notification of a change that we made and that the kernel did not sign. */
@@ -178,7 +180,8 @@ export class Monitor {
     const { interest, ownPort } = this.#options;
     const wanted = interest();
     if (channel.protocol === NETLINK_NETFILTER) {
-      if ((frame.type & 0xff) === NFT_MSG_NEWGEN) return false;
+      const ours = frame.pid === this.#options.ownRulePort;
+      if (ours || (frame.type & 0xff) === NFT_MSG_NEWGEN) return false;
       const table = nftables.read(frame).attrs.NFTA_TABLE;
       return wanted === null || table === undefined || wanted.tables.has(table);
     }
