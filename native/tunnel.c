@@ -232,7 +232,7 @@ static void decelerate(struct hp_tunnel *t, int error)
 	fastpath_close(&t->fast);
 	atomic_store(&t->errors[10], error);
 	atomic_store(&t->errors[13], error);
-	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP));
+	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP | HP_F_RESIDENT));
 }
 
 int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer_count,
@@ -356,7 +356,7 @@ int hp_resume(struct hp_tunnel *t)
 int hp_forget_device(struct hp_tunnel *t)
 {
 	fastpath_close(&t->fast);
-	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP));
+	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP | HP_F_RESIDENT));
 	(void)resident_forget(t->config.device);
 	return tun_set_persist(t->tun[0], false);
 }
