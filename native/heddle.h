@@ -42,7 +42,8 @@
 	X(ENCAP, 10, "kernel-encap") \
 	X(PERSIST, 11, "persist") \
 	X(NAPI, 12, "tun-napi") \
-	X(DECAP, 13, "kernel-decap")
+	X(DECAP, 13, "kernel-decap") \
+	X(RESIDENT, 14, "kernel-resident")
 
 #define HP_FEATURE_BIT(name, bit, text) HP_F_##name = 1u << (bit),
 enum hp_feature { HP_FEATURES(HP_FEATURE_BIT) HP_F_END };
