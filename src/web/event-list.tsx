@@ -29,6 +29,7 @@ const TYPES = Object.keys({
   HostRecovered: true,
   HostFrozen: true,
   NeighborMissed: true,
+  NeighborAged: true,
   TokenCreated: true,
   TokenRevoked: true,
 } satisfies Record<EventType, true>);
