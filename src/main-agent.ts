@@ -33,7 +33,7 @@ export function openKernel(
     kernel.close();
     netlink.close();
   };
-  return { kernel, tunnel: kernel, close };
+  return { kernel, misses: netlink.misses(), tunnel: kernel, close };
 }
 
 /** Throws HostTaken, LogError or NativeError when an adapter cannot be opened. */
@@ -48,7 +48,7 @@ export async function composeAgent(
   const predecessor = takeover ? findPredecessor(logger) : null;
   let lock = predecessor === null ? lockHost() : null;
   const manager = serviceManager(env, process.pid, logger);
-  const { kernel, tunnel, close } = openKernel(null, {
+  const { kernel, misses, tunnel, close } = openKernel(null, {
     offer: predecessor?.fds ?? manager.inherited,
     onDescriptors: manager.keep,
   });
@@ -68,7 +68,7 @@ export async function composeAgent(
     {
       log: connection.log,
       board: connection.status,
-      ...{ kernel, tunnel, clock, files, logger },
+      ...{ kernel, misses, tunnel, clock, files, logger },
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
       onApplied: answers.applied,

@@ -25,13 +25,19 @@ export interface SnapshotKeeper {
   flush(tail: Tail): Promise<void>;
 }
 
-/** The stored snapshot of `fabric`, or null when there is none that can be used. */
-export async function loadSnapshot(deps: SnapshotDeps, fabric: string): Promise<Snapshot | null> {
+/** The stored snapshot of `fabric`, or null when there is none that `node` can use. */
+export async function loadSnapshot(
+  deps: SnapshotDeps,
+  fabric: string,
+  node: string | null = null,
+): Promise<Snapshot | null> {
   const text = await deps.files.readSnapshot();
   if (text === null) return null;
   const decoded = decodeSnapshot(fabric, text);
-  if (decoded.ok) return decoded.snapshot;
-  deps.logger.warn("snapshot ignored", { reason: decoded.reason });
+  const follows = decoded.ok ? decoded.snapshot.state.held.node : null;
+  if (decoded.ok && follows === node) return decoded.snapshot;
+  const reason = decoded.ok ? `it was written for node ${follows}` : decoded.reason;
+  deps.logger.warn("snapshot ignored", { reason });
   return null;
 }
 

@@ -15,6 +15,7 @@ import { hostChecks } from "./doctor-host.ts";
 import { agentChecks, logChecks, logUnreachable } from "./doctor-log.ts";
 import { EXIT_FAILED, EXIT_OK, knownFailure } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
+import { missCheck } from "./miss-lines.ts";
 import { socketPath, subnetFile } from "./paths.ts";
 
 interface DoctorFlags extends LogFlags, NodeFlag {
@@ -59,6 +60,7 @@ async function diagnose(deps: Deps, flags: DoctorFlags): Promise<readonly Check[
   return [
     ...agentChecks(findings, status.reason),
     ...(gathered.value?.checks ?? [logUnreachable(gathered.reason ?? "no answer")]),
+    missCheck(findings),
     ...(await hostChecks(findings, subnetFile(flags))),
     ...(await filterChecks(findings)),
   ];

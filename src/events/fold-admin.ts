@@ -2,6 +2,7 @@
 
 import type { EventOf } from "./event.ts";
 import { dropLease, withdraw } from "./fold-lease.ts";
+import { dropHeld, switchHeld } from "./fold-miss.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import { inPool } from "./pool.ts";
 import type { FabricState, ForeignPeer } from "./state.ts";
@@ -44,6 +45,7 @@ export function foldAdmin(state: FabricState, event: AdminEvent): Verdict {
 function configure(state: FabricState, document: unknown): Verdict {
   const parsed = parseNetworkConfig(document);
   if (!parsed.ok) return against(`config.${parsed.reason}`);
+  const before = state.config;
   state.config = parsed.config;
   state.configDocument = parsed.document;
   state.configSeq = state.seq;
@@ -54,6 +56,7 @@ function configure(state: FabricState, document: unknown): Verdict {
       pools.every((pool) => lease.subnets.some((subnet) => inPool(pool, subnet)));
     if (!fits) dropLease(state, lease.node);
   }
+  switchHeld(state, before);
   return accepted;
 }
 
@@ -95,6 +98,7 @@ function forgetPeer(state: FabricState, name: string): void {
   if (peer === undefined) return;
   giveBack(state.taken, peer.subnet);
   state.endpoints.delete(peer.publicIp);
+  dropHeld(state, [peer.subnet]);
   if (peer.vtepMac !== null) state.endpoints.delete(peer.vtepMac);
 }
 

@@ -28,6 +28,7 @@ const TYPES = Object.keys({
   HostDegraded: true,
   HostRecovered: true,
   HostFrozen: true,
+  NeighborMissed: true,
   TokenCreated: true,
   TokenRevoked: true,
 } satisfies Record<EventType, true>);
