@@ -24,6 +24,8 @@ const TYPES = Object.keys({
   LeaseRevoked: true,
   PeerAdded: true,
   PeerRemoved: true,
+  NeighborMissed: true,
+  NeighborAged: true,
   DriftHealed: true,
   HostDegraded: true,
   HostRecovered: true,
