@@ -5,10 +5,11 @@
  * device as if it had been written there. It saves the wake-up of a thread, which is most of a
  * small packet's way. Bulk goes on to the socket and rx.c, which make superpackets of it: uncut
  * superpackets cannot be taken here, because bpf_skb_adjust_room leaves skb->encapsulation set
- * and the next device would cut them. Order within a flow holds because a flow that had bulk
- * stays with the socket until it had none for 50 ms. While nobody has the socket (the process was
- * killed, or is being replaced) bulk is taken too: slower beats lost. Everything doubtful is left
- * to rx.c, which counts and drops.
+ * and the next device would cut them. A datagram that comes in fragments, because the way is
+ * narrow, must go there too. Order within a flow holds because a flow that had either stays with
+ * the socket until it had none for 50 ms; inner fragments, which tell no ports, never do. While
+ * nobody has the socket (the process was killed, or is being replaced) bulk is taken too: slower
+ * beats lost. Everything doubtful is left to rx.c, which counts and drops.
  */
 #include <linux/if_ether.h>
 
@@ -19,9 +20,11 @@
 #define BULK_BYTES 600
 #define BULK_PAUSE_NS 50000000
 #define FLOW_KEY AT_HEADER
+/** Not zero in the first fragment of a datagram. */
+#define AT_FRAGMENT (AT_HEADER + 12)
 #define AT_TIME (AT_HEADER + 16)
 
-/* R6 context, R7 data: whole headers in one piece, for our listener, not a fragment. */
+/* R6 context, R7 data: whole headers in one piece, for our listener, no later fragment. */
 static void check_outer(struct assembler *a, const struct hp_endpoint *to)
 {
 	uint32_t address;
@@ -43,6 +46,8 @@ static void check_outer(struct assembler *a, const struct hp_endpoint *to)
 	asm_pass_if(a, BPF_JNE, R2, 0x45);
 	asm_load(a, BPF_H, R2, R7, ETH_HLEN + 6);
 	asm_op(a, BPF_AND, R2, htons(0x3fff));
+	asm_store(a, BPF_W, FP, AT_FRAGMENT, R2);
+	asm_op(a, BPF_AND, R2, htons(0x1fff));
 	asm_pass_if(a, BPF_JNE, R2, 0);
 	asm_load(a, BPF_W, R2, R7, ETH_HLEN + 16);
 	/* 32-bit compare: an immediate would be sign-extended */
@@ -53,20 +58,22 @@ static void check_outer(struct assembler *a, const struct hp_endpoint *to)
 	asm_pass_if(a, BPF_JNE, R2, 0);
 }
 
-/* One inner packet without options, alive, exactly as long as the datagram says. */
+/* One inner packet without options, alive, exactly as long as the datagram says. R9: its length. */
 static void check_inner(struct assembler *a)
 {
+	uint32_t part;
+
 	asm_load(a, BPF_B, R2, R7, INNER);
 	asm_pass_if(a, BPF_JNE, R2, 0x45);
 	asm_load(a, BPF_B, R2, R7, INNER + 8);
 	asm_pass_if(a, BPF_JEQ, R2, 0);
-	asm_load(a, BPF_H, R2, R7, INNER + 6);
-	asm_op(a, BPF_AND, R2, htons(0x3fff));
-	asm_pass_if(a, BPF_JNE, R2, 0);
 	asm_load(a, BPF_H, R2, R7, INNER + 2);
 	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R2, 0, 0, 16);
 	asm_op_reg(a, BPF_MOV, R9, R2);
 	asm_pass_if(a, BPF_JLT, R2, 24);
+	/* Of a fragment the lengths are another matter, and it is left to the socket anyway */
+	asm_load(a, BPF_W, R3, FP, AT_FRAGMENT);
+	part = asm_jump(a, BPF_JNE, R3, 0);
 	asm_op(a, BPF_ADD, R2, OUTER);
 	asm_load(a, BPF_H, R3, R7, ETH_HLEN + 2);
 	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R3, 0, 0, 16);
@@ -79,6 +86,7 @@ static void check_inner(struct assembler *a)
 	asm_load(a, BPF_W, R3, R6, SKB(len));
 	asm_op(a, BPF_ADD, R2, 20 + ETH_HLEN);
 	asm_pass_if_reg(a, BPF_JGT, R2, R3);
+	asm_land(a, part);
 	/* The header checksum: ten words sum to all ones */
 	asm_op(a, BPF_MOV, R2, 0);
 	for (int i = 0; i < 20; i += 2) {
@@ -151,8 +159,12 @@ static uint32_t leave_to_socket(struct assembler *a)
 /* Bulk, and what follows bulk of its flow too soon, is left to the socket. R9: inner length. */
 static void check_flow(struct assembler *a, const struct fastpath *maps)
 {
-	uint32_t super, tcp, known, short_packet, fresh, other, late, added, bulk, nobody;
+	uint32_t super, tcp, part, inner_part, known, short_packet, fresh, other, late, added, bulk;
+	uint32_t nobody;
 
+	asm_load(a, BPF_H, R2, R7, INNER + 6);
+	asm_op(a, BPF_AND, R2, htons(0x1fff));
+	inner_part = asm_jump(a, BPF_JNE, R2, 0);
 	asm_load(a, BPF_B, R2, R7, INNER + 9);
 	super = asm_jump(a, BPF_JEQ, R2, IPPROTO_TCP);
 	other = asm_jump(a, BPF_JNE, R2, IPPROTO_UDP);
@@ -163,10 +175,13 @@ static void check_flow(struct assembler *a, const struct fastpath *maps)
 		asm_load(a, BPF_W, R2, R7, INNER + 12 + i);
 		asm_store(a, BPF_W, FP, FLOW_KEY + i, R2);
 	}
+	asm_load(a, BPF_W, R2, FP, AT_FRAGMENT);
+	part = asm_jump(a, BPF_JNE, R2, 0);
 	asm_load(a, BPF_W, R2, R6, SKB(gso_size));
 	super = asm_jump(a, BPF_JNE, R2, 0);
 	tcp = asm_jump(a, BPF_JGT, R9, BULK_BYTES);
 	short_packet = asm_jump(a, BPF_JA, 0, 0);
+	asm_land(a, part);
 	asm_land(a, super);
 	asm_land(a, tcp);
 	asm_call(a, BPF_FUNC_ktime_get_ns);
@@ -192,7 +207,11 @@ static void check_flow(struct assembler *a, const struct fastpath *maps)
 	asm_land(a, late);
 	asm_land(a, fresh);
 	asm_land(a, other);
+	asm_land(a, inner_part);
 	asm_land(a, nobody);
+	/* Only what is whole may go on */
+	asm_load(a, BPF_W, R2, FP, AT_FRAGMENT);
+	asm_pass_if(a, BPF_JNE, R2, 0);
 }
 
 void decap_assemble(struct assembler *a, const struct hp_config *config,

@@ -1,12 +1,13 @@
 /*
  * Moves bytes that can be checked. Theory of operation: the stream is a pseudo-random sequence
  * that both sides can compute; the receiver compares every byte. UDP datagrams carry their number
- * and then the sequence from there, so loss, order, duplicates and damage are counted apart.
+ * and then the sequence from there, so loss, order, duplicates and damage are counted apart:
+ * "late" came after a later one, "repeated" had come before.
  *
  *   transfer tcp-receive ADDRESS PORT            prints {"bytes":N,"wrong":N}
  *   transfer tcp-send    ADDRESS PORT BYTES
- *   transfer udp-receive ADDRESS PORT            prints {"datagrams":N,"late":N,"wrong":N}
- *   transfer udp-send    ADDRESS PORT DATAGRAMS SIZE PAUSE-EVERY
+ *   transfer udp-receive ADDRESS PORT            prints datagrams, late, repeated, wrong likewise
+ *   transfer udp-send    ADDRESS PORT DATAGRAMS SIZE PAUSE-EVERY [SIZE-OF-EVERY-OTHER]
  */
 #include <netdb.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@
 
 #define CHUNK 65536
 #define END UINT32_MAX
+#define NUMBERS_MAX (1u << 20)
 
 static uint8_t byte_at(uint64_t position)
 {
@@ -105,9 +107,9 @@ static int tcp_send(char **argv)
 
 static int udp_receive(char **argv)
 {
-	static uint8_t data[CHUNK];
+	static uint8_t data[CHUNK], came[NUMBERS_MAX];
 	int fd = open_socket(argv, SOCK_DGRAM, 1);
-	uint64_t count = 0, late = 0, wrong = 0;
+	uint64_t count = 0, late = 0, repeated = 0, wrong = 0;
 	uint32_t next = 0, number;
 	ssize_t n;
 
@@ -118,12 +120,20 @@ static int udp_receive(char **argv)
 		if (number == END)
 			break;
 		count++;
-		late += number < next;
-		next = number + 1;
-		wrong += wrong_bytes(data + 4, (size_t)n - 4, number) != 0;
+		wrong += number >= NUMBERS_MAX || wrong_bytes(data + 4, (size_t)n - 4, number) != 0;
+		if (number >= NUMBERS_MAX)
+			continue;
+		if (came[number])
+			repeated++;
+		else if (number < next)
+			late++;
+		else
+			next = number + 1;
+		came[number] = 1;
 	}
-	printf("{\"datagrams\":%llu,\"late\":%llu,\"wrong\":%llu}\n", (unsigned long long)count,
-	       (unsigned long long)late, (unsigned long long)wrong);
+	printf("{\"datagrams\":%llu,\"late\":%llu,\"repeated\":%llu,\"wrong\":%llu}\n",
+	       (unsigned long long)count, (unsigned long long)late, (unsigned long long)repeated,
+	       (unsigned long long)wrong);
 	return 0;
 }
 
@@ -131,12 +141,14 @@ static int udp_send(char **argv)
 {
 	static uint8_t data[CHUNK];
 	uint32_t total = (uint32_t)atoi(argv[4]), every = (uint32_t)atoi(argv[6]);
-	size_t size = (size_t)atoi(argv[5]);
+	size_t sizes[2] = { (size_t)atoi(argv[5]), (size_t)atoi(argv[argv[7] ? 7 : 5]) };
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	int fd = open_socket(argv, SOCK_DGRAM, 0);
 	uint32_t end = END;
 
 	for (uint32_t i = 0; fd >= 0 && i < total; i++) {
+		size_t size = sizes[i % 2];
+
 		memcpy(data, &i, 4);
 		fill(data + 4, size - 4, i);
 		(void)!send(fd, data, size, 0);

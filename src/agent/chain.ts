@@ -2,6 +2,8 @@
 // sequence differ in the chain at that sequence. 0.25 us per record of 300 bytes.
 
 import type { Recorded } from "../events/log.ts";
+import { recordBytes } from "../events/record-bytes.ts";
+import { sha256 } from "./sha256.ts";
 
 const GENESIS = new Uint8Array(32);
 
@@ -13,15 +15,9 @@ export interface Chain {
 
 export const genesis: Chain = { hash: GENESIS, tip: GENESIS };
 
-const encoder = new TextEncoder();
-
 /** Hash of one record: its sequence, its time, its subject and its bytes. */
 export function recordHash(record: Recorded): Uint8Array {
-  const head = encoder.encode(`${record.seq} ${record.timeMs} ${record.subject}\n`);
-  const bytes = new Uint8Array(head.length + record.payload.length);
-  bytes.set(head);
-  bytes.set(record.payload, head.length);
-  return sha256(bytes);
+  return sha256(recordBytes(record));
 }
 
 export function extend(chain: Chain, record: Recorded): Chain {
@@ -38,8 +34,4 @@ export function hex(hash: Uint8Array): string {
 
 export function fromHex(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text, "hex"));
-}
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return Bun.SHA256.hash(bytes) as unknown as Uint8Array;
 }

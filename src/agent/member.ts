@@ -2,7 +2,7 @@
 
 import type { Ip } from "../events/address.ts";
 import type { Member } from "../events/event.ts";
-import type { FabricConfig } from "../events/network-config.ts";
+import { type FabricConfig, underlayFamilies } from "../events/network-config.ts";
 import { vtepMac } from "../events/vtep-mac.ts";
 import type { Underlay } from "./underlay.ts";
 
@@ -25,13 +25,15 @@ export function memberOf(
 ): Member {
   const tunnels = config.backend.type === "vxlan";
   const { fabric, node } = self;
+  const families = underlayFamilies(config);
+  const [four, six] = [families.includes("ipv4"), families.includes("ipv6")];
   return {
     node,
     instance: self.instance,
-    publicIp: config.ipv4 === null ? null : (self.publicIp ?? underlay.local),
-    publicIpv6: config.ipv6 === null ? null : (self.publicIpv6 ?? underlay.localv6),
-    vtepMac: tunnels && config.ipv4 !== null ? vtepMac(fabric, node, "ipv4") : null,
-    vtepMacV6: tunnels && config.ipv6 !== null ? vtepMac(fabric, node, "ipv6") : null,
+    publicIp: four ? (self.publicIp ?? underlay.local) : null,
+    publicIpv6: six ? (self.publicIpv6 ?? underlay.localv6) : null,
+    vtepMac: tunnels && four ? vtepMac(fabric, node, "ipv4") : null,
+    vtepMacV6: tunnels && six ? vtepMac(fabric, node, "ipv6") : null,
     backend: config.backend.type,
     underlay: {
       dev: underlay.dev,

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import type { UnderlayBy } from "../agent/underlay.ts";
 import { parseIp } from "../events/address.ts";
 import { isNodeName, nameToken } from "../events/name.ts";
-import { createAgentApp } from "../http/agent-app.ts";
 import { SocketError, type SocketServer, serveAgentSocket } from "../http/agent-socket.ts";
 import { logOptions } from "./connection.ts";
 import type { AgentSettings, Deps, EmbeddedServer, RunningAgent } from "./deps.ts";
@@ -67,11 +66,26 @@ export async function agent(deps: Deps, flags: AgentFlags): Promise<number> {
 
 async function openSocket(running: RunningAgent, path: string): Promise<SocketServer> {
   try {
-    return await serveAgentSocket(createAgentApp(running), path);
+    return await serveAgentSocket(appOnDemand(running), path);
   } catch (error) {
     if (!(error instanceof SocketError)) throw error;
     throw new Failure(EXIT_FAILED, error.message, { cause: error });
   }
+}
+
+/** Made at the first request: nobody asks an agent anything before it has done its first work. */
+function appOnDemand(running: RunningAgent): Parameters<typeof serveAgentSocket>[0] {
+  let made: ReturnType<typeof make> | null = null;
+  async function make() {
+    const { createAgentApp } = await import("../http/agent-app.ts");
+    return createAgentApp(running);
+  }
+  return {
+    async fetch(request) {
+      made ??= make();
+      return (await made).fetch(request);
+    },
+  };
 }
 
 async function untilEnd(

@@ -1,16 +1,14 @@
 // heddle diff: two points of the log compared, for the whole fabric or as what one host had to do.
 
+import { foldOn, foldTo } from "../events/past.ts";
+import { instantOf, isoTime, type Point } from "../events/point.ts";
 import type { FabricState } from "../events/state.ts";
-import { describe } from "../reconcilers/describe.ts";
-import { desired } from "../reconcilers/desired.ts";
-import { diff as diffKernel } from "../reconcilers/diff.ts";
+import { fabricDiff, fabricDiffLines } from "../http/fabric-diff.ts";
+import { hostDiff } from "../http/host-diff.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
-import { fabricDiff, fabricDiffLines } from "./fabric-diff.ts";
 import { EXIT_FAILED, EXIT_OK, Failure, misuse } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
-import { foldOn, foldTo } from "./past.ts";
-import { instantOf, isoTime, type Point } from "./point.ts";
 
 interface DiffFlags extends LogFlags, NodeFlag {
   readonly from: Point;
@@ -45,13 +43,13 @@ async function bothStates(deps: Deps, flags: DiffFlags): Promise<[State, State]>
   const nowMs = deps.wallMs();
   const { from, to } = flags;
   return await withLog(deps, flags, async ({ log }) => {
-    const before = await foldTo(log, flags.fabric, { flag: "--from", point: from }, nowMs);
+    const until = { name: "--from", point: from };
+    const before = await foldTo(log, flags.fabric, until, nowMs, flags.node);
     if (to !== undefined && isBefore(to, before, nowMs)) {
       throw misuse(`--from ${from.text}`, `is after --to ${to.text}`);
     }
     const after = structuredClone(before);
-    const until = to === undefined ? null : { flag: "--to", point: to };
-    await foldOn(log, after, until, nowMs);
+    await foldOn(log, after, to === undefined ? null : { name: "--to", point: to }, nowMs);
     return [before, after];
   });
 }
@@ -63,19 +61,4 @@ function isBefore(point: Point, state: State, nowMs: number): boolean {
 
 function endOf(state: State): { seq: number; time: string } {
   return { seq: state.seq, time: isoTime(state.timeMs) };
-}
-
-interface HostOp {
-  readonly verb: string;
-  readonly noun: string;
-  readonly key: string;
-  readonly command: string;
-}
-
-/** What takes the host's wanted kernel state from one point to the other. */
-function hostDiff(from: State, to: State, node: string): readonly HostOp[] {
-  const want = desired(to, node).kernel;
-  const have = desired(from, node).kernel;
-  const ops = diffKernel(want, have, { fabric: to.fabric, prune: true });
-  return ops.map((op) => ({ verb: op.verb, noun: op.noun, key: op.key, command: describe(op) }));
 }

@@ -1,10 +1,10 @@
 // Checks of the agent and of the log.
 
 import type { LogConnection } from "../events/log-jetstream.ts";
+import { formatDuration, isoTime } from "../events/point.ts";
 import type { Deps } from "./deps.ts";
 import { type Check, type Findings, fail, ok, warn } from "./doctor-check.ts";
 import { knownFailure } from "./failure.ts";
-import { formatDuration, isoTime } from "./point.ts";
 
 export function agentChecks({ status }: Findings, trouble: string | null): readonly Check[] {
   if (status === null) {

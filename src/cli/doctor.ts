@@ -3,6 +3,7 @@
 
 import type { AgentStatus } from "../agent/status.ts";
 import type { LogConnection } from "../events/log-jetstream.ts";
+import { foldTo } from "../events/past.ts";
 import type { PlanView } from "../http/views.ts";
 import type { HostFacts } from "../reconcilers/kernel.ts";
 import { askAgent } from "./agent-client.ts";
@@ -14,7 +15,7 @@ import { hostChecks } from "./doctor-host.ts";
 import { agentChecks, logChecks, logUnreachable } from "./doctor-log.ts";
 import { EXIT_FAILED, EXIT_OK, knownFailure } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
-import { foldTo } from "./past.ts";
+import { missCheck } from "./miss-lines.ts";
 import { socketPath, subnetFile } from "./paths.ts";
 
 interface DoctorFlags extends LogFlags, NodeFlag {
@@ -59,6 +60,7 @@ async function diagnose(deps: Deps, flags: DoctorFlags): Promise<readonly Check[
   return [
     ...agentChecks(findings, status.reason),
     ...(gathered.value?.checks ?? [logUnreachable(gathered.reason ?? "no answer")]),
+    missCheck(findings),
     ...(await hostChecks(findings, subnetFile(flags))),
     ...(await filterChecks(findings)),
   ];

@@ -5,14 +5,15 @@ import { sleep } from "../events/clock.ts";
 import { eventTypes } from "../events/event.ts";
 import { type Folded, fold } from "../events/fold.ts";
 import { type EventLog, LogError, type Recorded } from "../events/log.ts";
+import { steps } from "../events/past.ts";
+import { instantOf, isoTime, type Point } from "../events/point.ts";
 import { type FabricState, initialState } from "../events/state.ts";
+import { summaryOf } from "../events/summary.ts";
+import { eventDocument } from "../http/event-view.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK, misuse } from "./failure.ts";
 import type { LogFlags } from "./flags.ts";
-import { steps } from "./past.ts";
-import { instantOf, isoTime, type Point } from "./point.ts";
-import { summaryOf } from "./summary.ts";
 
 interface EventsFlags extends LogFlags {
   readonly from?: Point;
@@ -33,7 +34,7 @@ export async function events(deps: Deps, flags: EventsFlags): Promise<number> {
   const show = showing(deps, flags, types, nowMs);
   await withLog(deps, flags, async ({ log }) => {
     await refuseBeyondHead(log, flags);
-    const until = flags.to === undefined ? null : { flag: "--to", point: flags.to };
+    const until = flags.to === undefined ? null : { name: "--to", point: flags.to };
     const state = initialState(flags.fabric);
     for await (const { record, folded } of steps(log, state, until, nowMs)) show(record, folded);
     if (flags.follow) await follow(deps, log, state, show);
@@ -122,31 +123,4 @@ function writerOf(subject: string, fabric: string): string {
   const [root, name, kind, node] = subject.split(".");
   if (root !== "heddle" || name !== fabric) return "?";
   return kind === "node" ? (node ?? "?").replaceAll("_", ".") : (kind ?? "?");
-}
-
-/** The stable JSON form of a record. */
-export function eventDocument(record: Recorded, { event, verdict }: Folded): object {
-  const head = { seq: record.seq, time: isoTime(record.timeMs), subject: record.subject };
-  if (event !== null) {
-    const { type, v, id, data } = event;
-    return { ...head, type, v, id, data, verdict };
-  }
-  const raw = rawPayload(record.payload);
-  return { ...head, type: null, v: null, id: null, data: null, verdict, raw };
-}
-
-const RAW_BYTES_MAX = 256;
-
-function rawPayload(payload: Uint8Array): object {
-  const start = payload.subarray(0, RAW_BYTES_MAX);
-  const bytes = payload.length;
-  try {
-    // A character cut at the end of the excerpt is no reason to call it binary.
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(start, {
-      stream: bytes > RAW_BYTES_MAX,
-    });
-    return { encoding: "text", value: text, bytes };
-  } catch {
-    return { encoding: "base64", value: Buffer.from(start).toString("base64"), bytes };
-  }
 }

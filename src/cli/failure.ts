@@ -34,6 +34,11 @@ export function knownFailure(error: unknown): { exitCode: number; message: strin
       const away = kind === "unreachable" || kind === "missing" || kind === "refused";
       return { exitCode: away ? EXIT_UNREACHABLE : EXIT_FAILED, message: `log: ${error.message}` };
     }
+    case "PastError": {
+      const exitCode = "kind" in error && error.kind === "damaged" ? EXIT_FAILED : EXIT_USAGE;
+      return { exitCode, message: error.message };
+    }
+    case "ListenError":
     case "HostTaken":
     case "NativeError":
     case "NetlinkError":

@@ -4,14 +4,14 @@
 import { InvalidArgumentError, Option } from "commander";
 import { parseCidr, parseIp, parseMac } from "../events/address.ts";
 import { isFabricName, isNodeName } from "../events/name.ts";
-import { misuse } from "./failure.ts";
 import {
   DURATION_EXPECTED,
   POINT_EXPECTED,
   type Point,
   parseDuration,
   parsePoint,
-} from "./point.ts";
+} from "../events/point.ts";
+import { misuse } from "./failure.ts";
 
 export interface LogFlags {
   readonly nats: string;
@@ -25,6 +25,12 @@ export interface LogFlags {
 
 export interface NodeFlag {
   readonly node?: string;
+}
+
+export interface HttpFlags {
+  readonly http?: string;
+  readonly httpTlsCert?: string;
+  readonly httpTlsKey?: string;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -104,6 +110,19 @@ export const peerName = expecting(
   "expected a name of 1 to 63 letters, digits, - and .",
 );
 
+export const listen = expecting(
+  (text) => (/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/.test(text) ? text : null),
+  "expected HOST:PORT",
+);
+const level = expecting(
+  (text) => (["debug", "info", "warning", "error"].includes(text) ? text : null),
+  "expected debug, info, warning or error",
+);
+const format = expecting(
+  (text) => (["human", "json"].includes(text) ? text : null),
+  "expected human or json",
+);
+
 /** Every value given, in order. */
 export function collecting(check: Check): Check {
   return (value, previous) => [
@@ -128,6 +147,23 @@ export function logFlags(env: Env): Option[] {
     flag(env, "--tls-ca <file>", "certificate authority of the NATS server"),
     flag(env, "--tls-cert <file>", "TLS client certificate"),
     flag(env, "--tls-key <file>", "key of the TLS client certificate"),
+  ];
+}
+
+/** Where an HTTP surface listens. `fallback` says in the help what happens without --http. */
+export function httpFlags(env: Env, fallback: string): Option[] {
+  return [
+    flag(env, "--http <host:port>", `serve HTTP there (default: ${fallback})`, listen),
+    flag(env, "--http-tls-cert <file>", "certificate chain of the HTTP server"),
+    flag(env, "--http-tls-key <file>", "key of that certificate"),
+  ];
+}
+
+/** How much a long-running command says. */
+export function loggingFlags(env: Env): Option[] {
+  return [
+    flag(env, "--log-level <level>", "debug, info (default), warning or error", level),
+    flag(env, "--log-format <format>", "human (default) or json", format),
   ];
 }
 

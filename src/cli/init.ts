@@ -4,12 +4,12 @@
 import { readFile } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
 import { decide } from "../events/decide.ts";
+import { foldTo } from "../events/past.ts";
 import { initialState } from "../events/state.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK, misuse } from "./failure.ts";
 import type { LogFlags } from "./flags.ts";
-import { foldTo } from "./past.ts";
 import { writeCommand } from "./write.ts";
 
 interface InitFlags extends LogFlags {

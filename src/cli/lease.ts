@@ -1,11 +1,11 @@
 // heddle lease reserve, release, revoke: subnets by hand.
 
 import type { Command } from "../events/decide.ts";
+import { foldTo } from "../events/past.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK } from "./failure.ts";
 import { checkArgument, cidr, type LogFlags, type NodeFlag } from "./flags.ts";
-import { foldTo } from "./past.ts";
 import { reportWrite, writeCommand } from "./write.ts";
 
 interface LeaseFlags extends LogFlags {

@@ -1,5 +1,6 @@
 // heddle nodes, leases, peers: the folded log as tables, or as the agent has it with --socket.
 
+import { foldTo } from "../events/past.ts";
 import type { FabricState } from "../events/state.ts";
 import {
   type LeaseView,
@@ -14,7 +15,6 @@ import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK } from "./failure.ts";
 import type { LogFlags } from "./flags.ts";
-import { foldTo } from "./past.ts";
 import { socketPath } from "./paths.ts";
 import { cell, tableLines } from "./table.ts";
 

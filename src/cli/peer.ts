@@ -1,11 +1,11 @@
 // heddle peer add, peer remove: foreign VTEPs.
 
 import { isDeepStrictEqual } from "node:util";
+import { foldTo } from "../events/past.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK } from "./failure.ts";
 import { checkArgument, type LogFlags, peerName } from "./flags.ts";
-import { foldTo } from "./past.ts";
 import { reportWrite, writeCommand } from "./write.ts";
 
 interface PeerAddFlags extends LogFlags {

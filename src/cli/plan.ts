@@ -1,6 +1,8 @@
 // heddle plan: the kernel state that a host should have at any point of the log. Nothing is read
 // from this host, so any machine that reaches the log answers for any host.
 
+import { foldTo } from "../events/past.ts";
+import { isoTime, type Point } from "../events/point.ts";
 import type { FabricState } from "../events/state.ts";
 import { planView } from "../http/views.ts";
 import { describePlan } from "../reconcilers/describe.ts";
@@ -10,8 +12,6 @@ import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_FAILED, EXIT_OK, Failure } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
-import { foldTo } from "./past.ts";
-import { isoTime, type Point } from "./point.ts";
 
 interface PlanFlags extends LogFlags, NodeFlag {
   readonly at?: Point;
@@ -20,7 +20,7 @@ interface PlanFlags extends LogFlags, NodeFlag {
 
 export async function plan(deps: Deps, flags: PlanFlags): Promise<number> {
   const node = flags.node ?? deps.hostName;
-  const state = await stateAt(deps, flags, flags.at);
+  const state = await stateAt(deps, flags, flags.at, node);
   const wanted = planFor(state, node);
   if (flags.format === "json") {
     deps.out.json({ ...planView(wanted), time: isoTime(state.timeMs) });
@@ -31,9 +31,15 @@ export async function plan(deps: Deps, flags: PlanFlags): Promise<number> {
   return EXIT_OK;
 }
 
-export function stateAt(deps: Deps, flags: LogFlags, at: Point | undefined): Promise<FabricState> {
-  const until = at === undefined ? null : { flag: "--at", point: at };
-  return withLog(deps, flags, ({ log }) => foldTo(log, flags.fabric, until, deps.wallMs()));
+/** With the entries that `node` holds. */
+export function stateAt(
+  deps: Deps,
+  flags: LogFlags,
+  at: Point | undefined,
+  node: string | null,
+): Promise<FabricState> {
+  const until = at === undefined ? null : { name: "--at", point: at };
+  return withLog(deps, flags, ({ log }) => foldTo(log, flags.fabric, until, deps.wallMs(), node));
 }
 
 /** Throws Failure when the node was never seen up to there. */

@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs";
 import { contains, hostPrefix, type Ip, networkAddress, prefixOf } from "../events/address.ts";
 import type { Member } from "../events/event.ts";
+import type { Point } from "../events/point.ts";
 import { describe } from "../reconcilers/describe.ts";
 import { diff } from "../reconcilers/diff.ts";
 import type { Kernel, Scope } from "../reconcilers/kernel.ts";
@@ -16,7 +17,6 @@ import { everythingOf } from "./down.ts";
 import { EXIT_FAILED, EXIT_OK, Failure, misuse } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
 import { noteProblems, planFor, stateAt } from "./plan.ts";
-import type { Point } from "./point.ts";
 import { requireNetAdmin } from "./privilege.ts";
 
 interface ReplayFlags extends LogFlags, NodeFlag {
@@ -31,7 +31,7 @@ export async function replay(deps: Deps, flags: ReplayFlags): Promise<number> {
   const path = namespacePath(flags.netns);
   requireNetAdmin(deps);
   const node = flags.node ?? deps.hostName;
-  const state = await stateAt(deps, flags, flags.at);
+  const state = await stateAt(deps, flags, flags.at, node);
   const plan = planFor(state, node);
   const member = state.nodes.get(node);
   const { kernel, close } = await deps.openKernel(path);

@@ -6,6 +6,7 @@ import { sleep } from "../events/clock.ts";
 import { askAgent } from "./agent-client.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, Failure } from "./failure.ts";
+import { missLine } from "./miss-lines.ts";
 import { socketPath } from "./paths.ts";
 import { cell, tableLines } from "./table.ts";
 import { tunnelLines } from "./tunnel-lines.ts";
@@ -96,16 +97,29 @@ export function statusLines(found: AgentStatus): readonly string[] {
     ["drift", `${drift.healed} healed, ${drift.pending} pending`],
     ["quarantine", `${found.quarantined} records`],
   ].map(([name = "", value = ""]) => `${name.padEnd(11)} ${value}`);
+  if (found.misses !== undefined) self.push(missLine(found.misses));
   if (found.tunnel !== undefined) self.push(...tunnelLines(found.tunnel));
-  const rows = found.peers.map((peer) => [
+  return [...health, ...(health.length === 0 ? [] : [""]), ...self, ...peerLines(found)];
+}
+
+/** A line for each peer; what passed to and from it only the userspace tunnel counts. */
+function peerLines({ peers, tunnel }: AgentStatus): readonly string[] {
+  if (peers.length === 0) return [];
+  const traffic = new Map(tunnel?.peers.map((peer) => [peer.name, peer]));
+  const counted = (sent: string, received: string) =>
+    tunnel === undefined ? [] : [sent, received];
+  const rows = peers.map((peer) => [
     peer.node,
     cell(peer.subnets.join(",")),
     cell(peer.publicIp),
     peer.path,
+    ...counted(
+      cell(traffic.get(peer.node)?.txPackets.toString()),
+      cell(traffic.get(peer.node)?.rxPackets.toString()),
+    ),
     peer.state,
     peer.error ?? "",
   ]);
-  const header = ["PEER", "SUBNETS", "PUBLIC IP", "PATH", "STATE", "ERROR"];
-  const peers = rows.length === 0 ? [] : ["", ...tableLines(header, rows)];
-  return [...health, ...(health.length === 0 ? [] : [""]), ...self, ...peers];
+  const columns = ["PEER", "SUBNETS", "PUBLIC IP", "PATH", ...counted("SENT", "RECEIVED")];
+  return ["", ...tableLines([...columns, "STATE", "ERROR"], rows)];
 }

@@ -4,13 +4,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Cidr, containsIp, parseIp } from "../events/address.ts";
-import { decodeSnapshot, type StateDocument, stateDocument } from "../events/snapshot.ts";
+import { foldTo } from "../events/past.ts";
+import { decodeSnapshot } from "../events/snapshot.ts";
+import { type StateDocument, stateDocument } from "../events/state-document.ts";
 import { askAgent } from "./agent-client.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { knownFailure } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
-import { foldTo } from "./past.ts";
 import { socketPath, subnetFile } from "./paths.ts";
 
 interface OwnerFlags extends LogFlags, NodeFlag {

@@ -7,11 +7,11 @@ import { encode } from "../events/codec.ts";
 import { type Command, decide } from "../events/decide.ts";
 import type { Draft } from "../events/event.ts";
 import type { EventLog } from "../events/log.ts";
+import { steps } from "../events/past.ts";
 import type { FabricState } from "../events/state.ts";
 import { subjectOf } from "../events/subject.ts";
 import { EXIT_FAILED, EXIT_USAGE, Failure } from "./failure.ts";
 import type { Output } from "./output.ts";
-import { steps } from "./past.ts";
 
 /**
  * Sequence of the last event; `state` is taken on to there. Throws Failure when refused (2) or
@@ -60,7 +60,7 @@ async function confirm(
 ): Promise<void> {
   const seq = seqs.at(-1);
   if (seq === undefined) return;
-  const until = { flag: at, point: { kind: "seq", text: String(seq), seq } } as const;
+  const until = { name: at, point: { kind: "seq", text: String(seq), seq } } as const;
   for await (const { record, folded } of steps(log, state, until, 0)) {
     if (!seqs.includes(record.seq) || folded.verdict.kind === "accepted") continue;
     const reason = `overtaken at sequence ${record.seq}: ${folded.verdict.reason}`;

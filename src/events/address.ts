@@ -101,6 +101,13 @@ export function parseMac(text: string): Mac | null {
   return Number.parseInt(mac.slice(0, 2), 16) & 1 ? null : mac;
 }
 
+/** 224.0.0.0/4 or ff00::/8. */
+export function isMulticast(ip: Ip): boolean {
+  if (ip.includes(":")) return ip.startsWith("ff") && ip.indexOf(":") === 4;
+  const first = Number(ip.slice(0, ip.indexOf(".")));
+  return first >= 224 && first < 240;
+}
+
 /** Bytes of a canonical address, 4 or 16. */
 export function ipBytes(ip: Ip): Uint8Array {
   return Uint8Array.from(ipaddr.parse(ip).toByteArray());

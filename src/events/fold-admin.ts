@@ -1,11 +1,12 @@
 // What operators say: the configuration, reservations, foreign peers, tokens.
 
-import { overlaps, prefixOf } from "./address.ts";
 import type { EventOf } from "./event.ts";
 import { dropLease, withdraw } from "./fold-lease.ts";
+import { dropHeld, switchHeld } from "./fold-miss.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import { inPool } from "./pool.ts";
 import type { FabricState, ForeignPeer } from "./state.ts";
+import { giveBack, inTheWay, take } from "./taken.ts";
 import { accepted, against, lost, type Verdict } from "./verdict.ts";
 
 type AdminEvent = EventOf<
@@ -44,6 +45,7 @@ export function foldAdmin(state: FabricState, event: AdminEvent): Verdict {
 function configure(state: FabricState, document: unknown): Verdict {
   const parsed = parseNetworkConfig(document);
   if (!parsed.ok) return against(`config.${parsed.reason}`);
+  const before = state.config;
   state.config = parsed.config;
   state.configDocument = parsed.document;
   state.configSeq = state.seq;
@@ -54,14 +56,16 @@ function configure(state: FabricState, document: unknown): Verdict {
       pools.every((pool) => lease.subnets.some((subnet) => inPool(pool, subnet)));
     if (!fits) dropLease(state, lease.node);
   }
+  switchHeld(state, before);
   return accepted;
 }
 
 function addPeer(state: FabricState, data: ForeignPeer): Verdict {
   const clash = peerClash(state, data);
   if (clash !== null) return lost(clash);
-  forgetEndpoints(state, data.name);
+  forgetPeer(state, data.name);
   state.peers.set(data.name, data);
+  take(state.taken, data.subnet, data.name);
   state.endpoints.set(data.publicIp, peerHolder(data.name));
   if (data.vtepMac !== null) state.endpoints.set(data.vtepMac, peerHolder(data.name));
   return accepted;
@@ -69,14 +73,10 @@ function addPeer(state: FabricState, data: ForeignPeer): Verdict {
 
 /** What this peer gets in the way of, in words, or null. */
 export function peerClash(state: Readonly<FabricState>, data: ForeignPeer): string | null {
-  const wanted = prefixOf(data.subnet);
-  for (const peer of state.peers.values()) {
-    if (peer.name !== data.name && overlaps(wanted, prefixOf(peer.subnet))) {
-      return `${data.subnet} overlaps peer ${peer.name}`;
-    }
-  }
-  for (const [subnet, node] of state.owners) {
-    if (overlaps(wanted, prefixOf(subnet))) return `${data.subnet} overlaps ${subnet} of ${node}`;
+  for (const { subnet, peer } of inTheWay(state.taken, data.subnet)) {
+    if (peer === data.name) continue;
+    if (peer !== null) return `${data.subnet} overlaps peer ${peer}`;
+    return `${data.subnet} overlaps ${subnet} of ${state.owners.get(subnet) ?? "a lease"}`;
   }
   for (const endpoint of [data.publicIp, data.vtepMac]) {
     const holder = endpoint === null ? undefined : state.endpoints.get(endpoint);
@@ -88,14 +88,17 @@ export function peerClash(state: Readonly<FabricState>, data: ForeignPeer): stri
 }
 
 function removePeer(state: FabricState, name: string): Verdict {
-  forgetEndpoints(state, name);
+  forgetPeer(state, name);
   return state.peers.delete(name) ? accepted : lost(`no peer named ${name}`);
 }
 
-function forgetEndpoints(state: FabricState, name: string): void {
+/** Its endpoints and its subnet are free from here on; its place in `peers` stays. */
+function forgetPeer(state: FabricState, name: string): void {
   const peer = state.peers.get(name);
   if (peer === undefined) return;
+  giveBack(state.taken, peer.subnet);
   state.endpoints.delete(peer.publicIp);
+  dropHeld(state, [peer.subnet]);
   if (peer.vtepMac !== null) state.endpoints.delete(peer.vtepMac);
 }
 

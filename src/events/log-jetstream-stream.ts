@@ -13,7 +13,7 @@ import {
   type StreamConfig,
 } from "@nats-io/jetstream";
 import { LogError } from "./log.ts";
-import { streamName } from "./name.ts";
+import { checkpointSubject, streamName } from "./name.ts";
 import type { NatsLink } from "./nats-connect.ts";
 import { refuseUnsafeReplicas } from "./nats-version.ts";
 
@@ -22,18 +22,22 @@ export interface FabricStreams {
   readonly logSubjects: string;
   readonly status: string;
   readonly statusSubjects: string;
+  readonly checkpoints: string;
+  readonly checkpointSubject: string;
 }
 
 const NANOS_PER_MS = 1e6;
 const DUPLICATE_WINDOW_MS = 120_000;
 
-/** The status subjects are outside `heddle.>`, which belongs to the log. */
+/** The other subjects are outside `heddle.>`, which belongs to the log. */
 export function fabricStreams(fabric: string): FabricStreams {
   return {
     log: streamName(fabric),
     logSubjects: `heddle.${fabric}.>`,
     status: `${streamName(fabric)}_STATUS`,
     statusSubjects: `heddle-status.${fabric}.*`,
+    checkpoints: `${streamName(fabric)}_CHECKPOINTS`,
+    checkpointSubject: checkpointSubject(fabric),
   };
 }
 
@@ -44,14 +48,21 @@ export async function createStreams(
   replicas: number,
 ): Promise<void> {
   refuseUnsafeReplicas(link.session().version, replicas);
-  await ensure(link, logConfig(names, replicas), logFaults);
+  await ensure(link, logConfig(names.log, names.logSubjects, replicas), logFaults);
   await ensure(link, statusConfig(names, replicas), statusFaults);
 }
 
-function logConfig(names: FabricStreams, replicas: number): Wanted {
+/** Throws LogError: `missing` when there is no log whose checkpoints these would be. */
+export async function createCheckpoints(link: NatsLink, names: FabricStreams): Promise<void> {
+  const { config } = await link.ask(({ jsm }) => jsm.streams.info(names.log));
+  const { checkpoints, checkpointSubject: subject } = names;
+  await ensure(link, logConfig(checkpoints, subject, config.num_replicas), logFaults);
+}
+
+function logConfig(name: string, subjects: string, replicas: number): Wanted {
   return {
-    name: names.log,
-    subjects: [names.logSubjects],
+    name,
+    subjects: [subjects],
     storage: StorageType.File,
     retention: RetentionPolicy.Limits,
     discard: DiscardPolicy.Old,

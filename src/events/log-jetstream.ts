@@ -1,12 +1,14 @@
 // The log on NATS JetStream: composes the connection, the streams, the reader and the appender into
 // the EventLog port. Which facts about servers and client shaped it: see each sibling file.
 
+import type { Inquiry } from "./inquiry.ts";
 import { type EventLog, LogError, type LogInfo, type Recorded } from "./log.ts";
 import { append } from "./log-jetstream-append.ts";
 import type { NatsOptions } from "./log-jetstream-options.ts";
 import { PullReader, untilAborted } from "./log-jetstream-pull.ts";
-import { createStreams, type FabricStreams, fabricStreams } from "./log-jetstream-stream.ts";
+import { createCheckpoints, createStreams, fabricStreams } from "./log-jetstream-stream.ts";
 import { NatsLink } from "./nats-connect.ts";
+import { natsInquiry } from "./nats-inquiry.ts";
 import type { StatusBoard } from "./status-board.ts";
 import { statusBoard } from "./status-jetstream.ts";
 
@@ -17,6 +19,11 @@ export interface LogOptions extends NatsOptions {
 export interface LogConnection {
   readonly log: EventLog;
   readonly status: StatusBoard;
+  readonly inquiry: Inquiry;
+  /** The stream of signed checkpoints of the log, on the one subject `checkpointSubject`. */
+  readonly checkpoints: EventLog;
+  /** Makes the stream of checkpoints, or accepts the one there is. Throws LogError. */
+  createCheckpoints(): Promise<void>;
   /** Makes the fabric's streams, or accepts equal ones that exist. Throws LogError. */
   createStream(replicas: number): Promise<void>;
   connected(): boolean;
@@ -29,20 +36,19 @@ export interface LogConnection {
 
 /**
  * Fails with LogError `unreachable` or `refused` when no server can be used; with `keepTrying` it
- * returns at once, and every call throws that error until a server answers.
+ * returns after the first attempt or 250 ms, and every call throws that error until a server
+ * answers.
  */
 export async function connectLog(options: LogOptions): Promise<LogConnection> {
   const names = fabricStreams(options.fabric);
   const link = new NatsLink(options);
   await link.start();
   return {
-    log: {
-      info: () => info(link, names),
-      get: (seq) => get(link, names, seq),
-      read: (from, signal) => read(link, names, from, signal),
-      append: (message) => append(link, names, message),
-    },
+    log: eventLog(link, names.log),
+    checkpoints: eventLog(link, names.checkpoints),
+    createCheckpoints: () => createCheckpoints(link, names),
     status: statusBoard(link, names, options.fabric),
+    inquiry: natsInquiry(link, options.fabric),
     createStream: (replicas) => createStreams(link, names, replicas),
     connected: () => link.connected(),
     serverVersion: () => link.version(),
@@ -51,8 +57,17 @@ export async function connectLog(options: LogOptions): Promise<LogConnection> {
   };
 }
 
-async function info(link: NatsLink, names: FabricStreams): Promise<LogInfo> {
-  const { created, state } = await link.ask(({ jsm }) => jsm.streams.info(names.log));
+function eventLog(link: NatsLink, stream: string): EventLog {
+  return {
+    info: () => info(link, stream),
+    get: (seq) => get(link, stream, seq),
+    read: (from, signal, last) => read(link, stream, { from, last: last ?? null }, signal),
+    append: (message) => append(link, stream, message),
+  };
+}
+
+async function info(link: NatsLink, stream: string): Promise<LogInfo> {
+  const { created, state } = await link.ask(({ jsm }) => jsm.streams.info(stream));
   return {
     created,
     // An empty stream reports 0; its first message will be 1.
@@ -63,9 +78,9 @@ async function info(link: NatsLink, names: FabricStreams): Promise<LogInfo> {
 }
 
 /** Asks the leader, not a mirror or follower: a direct get may miss what was just acknowledged. */
-async function get(link: NatsLink, names: FabricStreams, seq: number): Promise<Recorded | null> {
+async function get(link: NatsLink, stream: string, seq: number): Promise<Recorded | null> {
   if (seq < 1) return null;
-  const found = await link.ask(({ jsm }) => jsm.streams.getMessage(names.log, { seq }));
+  const found = await link.ask(({ jsm }) => jsm.streams.getMessage(stream, { seq }));
   if (found === null) return null;
   return {
     seq: found.seq,
@@ -77,28 +92,36 @@ async function get(link: NatsLink, names: FabricStreams, seq: number): Promise<R
 
 async function* read(
   link: NatsLink,
-  names: FabricStreams,
-  from: number,
+  stream: string,
+  range: { readonly from: number; readonly last: number | null },
   signal: AbortSignal,
 ): AsyncIterable<readonly Recorded[]> {
-  const reader = await untilAborted(signal, () => openAt(link, names, from));
+  const { from, last } = range;
+  if (last !== null && last < from) return;
+  const reader = await untilAborted(signal, () => openAt(link, stream, range));
   if (reader === null) return;
   try {
     for (;;) {
       const batch = await reader.next(signal);
       if (batch === null) return;
       yield batch;
+      if (last !== null && (batch.at(-1)?.seq ?? 0) >= last) return;
     }
   } finally {
     reader.close();
   }
 }
 
-async function openAt(link: NatsLink, names: FabricStreams, from: number): Promise<PullReader> {
-  if (from < 1) throw new LogError("gap", `${names.log} begins at 1, after ${from}`);
-  const reader = await PullReader.open(link, { stream: names.log, from, contiguous: true });
+async function openAt(
+  link: NatsLink,
+  stream: string,
+  { from, last }: { readonly from: number; readonly last: number | null },
+): Promise<PullReader> {
+  if (from < 1) throw new LogError("gap", `${stream} begins at 1, after ${from}`);
+  const limit = last === null ? null : last - from + 1;
+  const reader = await PullReader.open(link, { stream, from, limit, contiguous: true });
   try {
-    await refuseOutside(link, names, from);
+    await refuseOutside(link, stream, from);
     return reader;
   } catch (error) {
     reader.close();
@@ -111,12 +134,12 @@ async function openAt(link: NatsLink, names: FabricStreams, from: number): Promi
  * one is a hole, the other a log that lost its tail or was made again. Asked after the consumer
  * exists, so that a stream made again in between cannot pass for the one that was asked about.
  */
-async function refuseOutside(link: NatsLink, names: FabricStreams, from: number): Promise<void> {
-  const { firstSeq, lastSeq } = await info(link, names);
+async function refuseOutside(link: NatsLink, stream: string, from: number): Promise<void> {
+  const { firstSeq, lastSeq } = await info(link, stream);
   if (from < firstSeq) {
-    throw new LogError("gap", `${names.log} begins at ${firstSeq}, after ${from}`);
+    throw new LogError("gap", `${stream} begins at ${firstSeq}, after ${from}`);
   }
   if (from > lastSeq + 1) {
-    throw new LogError("gap", `${names.log} ends at ${lastSeq}, before ${from - 1}`);
+    throw new LogError("gap", `${stream} ends at ${lastSeq}, before ${from - 1}`);
   }
 }

@@ -27,6 +27,10 @@ export function cidrToken(cidr: Cidr): string {
   return cidr.replaceAll(".", "_").replace("/", "-");
 }
 
+export function checkpointSubject(fabric: string): string {
+  return `heddle-checkpoint.${fabric}`;
+}
+
 export function streamName(fabric: string): string {
   return `HEDDLE_${fabric.toUpperCase().replaceAll("-", "_")}`;
 }

@@ -1,5 +1,14 @@
 // The Backend part of the configuration: how packets travel between hosts.
 
+import type { Family } from "./address.ts";
+import {
+  FLOOD_KEYS,
+  FLOOD_MODES,
+  type Flood,
+  type FloodMode,
+  floodDocument,
+  parseFlood,
+} from "./network-config-flood.ts";
 import {
   type Document,
   type Json,
@@ -20,7 +29,27 @@ export interface VxlanBackend {
   readonly directRouting: boolean;
   readonly gbp: boolean;
   readonly learning: boolean;
-  readonly mode: "proactive";
+  readonly mode: Mode;
+  /** Most recently used peers whose entries stay when idle; 0 unless the mode is hybrid. */
+  readonly hotPeers: number;
+  /** For the modes of a flat segment, else null. */
+  readonly flood: Flood | null;
+}
+
+/**
+ * Which peers' neighbours and forwarding entries a host keeps: everybody's, those that its kernel
+ * asked for and uses, or these and some that it used last; or a flat segment, which has none.
+ */
+export type Mode = "proactive" | DemandMode | FloodMode;
+type DemandMode = "on-miss" | "hybrid";
+const DEMAND_MODES = ["on-miss", "hybrid"] as const satisfies readonly DemandMode[];
+const MODES: readonly string[] = ["proactive", ...DEMAND_MODES, ...FLOOD_MODES];
+const HOT_PEERS = 64;
+/** An entry costs two kernel objects; with more, proactive is the better word for it. */
+const HOT_PEERS_MAX = 65_535;
+
+export function isOnDemand({ mode }: VxlanBackend): boolean {
+  return mode === "on-miss" || mode === "hybrid";
 }
 
 export interface UdpBackend {
@@ -48,14 +77,17 @@ const VXLAN_KEYS = [
   "GBP",
   "Learning",
   "Mode",
+  "HotPeers",
+  ...FLOOD_KEYS,
 ] as const;
 
-export function parseBackend(json: Json | undefined): Backend {
+/** `usual` is the family that tunnels use where nothing else decides. */
+export function parseBackend(json: Json | undefined, usual: Family): Backend {
   const document = json === undefined || json === null ? {} : object(json, "Backend");
   const type = document.Type ?? "vxlan";
   switch (type) {
     case "vxlan":
-      return parseVxlan(document);
+      return parseVxlan(document, usual);
     case "udp":
       return parseUdp(document);
     case "host-gw":
@@ -72,9 +104,11 @@ function reasonAgainst(type: Json): string {
   return `unknown backend ${JSON.stringify(type)}, expected vxlan, host-gw, udp or alloc`;
 }
 
-function parseVxlan(document: Document): VxlanBackend {
+function parseVxlan(document: Document, usual: Family): VxlanBackend {
   refuseUnknown(document, VXLAN_KEYS, "Backend.");
   const path = "Backend.";
+  const mode = optional(document, "Mode", modeOf, path) ?? "proactive";
+  const flood = parseFlood(document, mode, usual);
   return {
     type: "vxlan",
     vni: optional(document, "VNI", numberIn(1, 0xffffff), path) ?? 1,
@@ -83,9 +117,19 @@ function parseVxlan(document: Document): VxlanBackend {
     mtu: optional(document, "MTU", numberIn(0, 65_535), path) || null,
     directRouting: optional(document, "DirectRouting", truth, path) ?? false,
     gbp: optional(document, "GBP", truth, path) ?? false,
-    learning: optional(document, "Learning", truth, path) ?? false,
-    mode: optional(document, "Mode", mode, path) ?? "proactive",
+    learning: optional(document, "Learning", truth, path) ?? flood !== null,
+    mode,
+    hotPeers: readHotPeers(document, mode, path),
+    flood,
   };
+}
+
+function readHotPeers(document: Document, mode: Mode, path: string): number {
+  const hotPeers = optional(document, "HotPeers", numberIn(1, HOT_PEERS_MAX), path);
+  if (hotPeers !== undefined && mode !== "hybrid") {
+    throw words(`${path}HotPeers`, `only with Mode hybrid, not ${mode}`);
+  }
+  return mode === "hybrid" ? (hotPeers ?? HOT_PEERS) : 0;
 }
 
 function parseUdp(document: Document): UdpBackend {
@@ -98,10 +142,9 @@ function parseUdp(document: Document): UdpBackend {
   };
 }
 
-function mode(value: Json, key: string): "proactive" {
-  if (value === "proactive") return value;
-  if (value === "on-miss") throw words(key, "on-miss is not available yet");
-  throw words(key, `expected "proactive", got ${JSON.stringify(value)}`);
+function modeOf(value: Json, key: string): Mode {
+  if (typeof value === "string" && MODES.includes(value)) return value as Mode;
+  throw words(key, `expected ${MODES.join(", ")}, got ${JSON.stringify(value)}`);
 }
 
 export function backendDocument(backend: Backend): Document {
@@ -117,5 +160,7 @@ export function backendDocument(backend: Backend): Document {
     GBP: backend.gbp,
     Learning: backend.learning,
     Mode: backend.mode,
+    ...(backend.mode === "hybrid" ? { HotPeers: backend.hotPeers } : {}),
+    ...(backend.flood === null ? {} : floodDocument(backend.flood)),
   };
 }

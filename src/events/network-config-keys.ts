@@ -38,6 +38,17 @@ export function refuseUnknown(document: Document, known: readonly string[], path
   }
 }
 
+/** Refuses keys that are known but have no meaning beside the others. */
+export function refuseKeys(
+  document: Document,
+  keys: readonly string[],
+  path: string,
+  reason: string,
+): void {
+  const found = keys.find((key) => document[key] !== undefined && document[key] !== null);
+  if (found !== undefined) throw words(`${path}${found}`, reason);
+}
+
 export function optional<T>(
   document: Document,
   key: string,

@@ -79,9 +79,15 @@ function readConfig(document: Document): FabricConfig {
   return {
     ipv4,
     ipv6,
-    backend: parseBackend(document.Backend),
+    backend: parseBackend(document.Backend, wants4 ? "ipv4" : "ipv6"),
     enableNFTables: optional(document, "EnableNFTables", truth) ?? false,
   };
+}
+
+/** Families in which hosts need an address of their own: those of the outer headers. */
+export function underlayFamilies({ ipv4, ipv6, backend }: FabricConfig): readonly Family[] {
+  if (backend.type === "vxlan" && backend.flood !== null) return [backend.flood.underlay];
+  return [ipv4, ipv6].filter((pool) => pool !== null).map(({ family }) => family);
 }
 
 /** flannel's limits by family: default length, shortest pool, longest subnet. */

@@ -4,12 +4,11 @@
 
 import { z } from "zod";
 import { fnv1a32 } from "./hash.ts";
-import { parseNetworkConfig } from "./network-config.ts";
-import type { Json } from "./network-config-keys.ts";
-import { type FabricState, initialState } from "./state.ts";
+import type { FabricState } from "./state.ts";
+import { orderedDocument, type StateDocument, stateFrom } from "./state-document.ts";
 
 /** Raise when the fold's rules or the state's shape change: old snapshots are then refolded. */
-const SNAPSHOT_SCHEMA = 1;
+const SNAPSHOT_SCHEMA = 2;
 
 /** Where a reader stands in a log, and how it knows that log again. */
 export interface Position {
@@ -47,12 +46,25 @@ const header = z.object({
 
 export function encodeSnapshot(snapshot: Snapshot): string {
   const { position, state, writer } = snapshot;
-  // In the log's order, which the reconciler and its reports follow: a host that starts from a
-  // snapshot sees the same as one that folded the whole log.
-  const text = JSON.stringify(documentOf(state, (map) => [...map]));
+  const text = encodeState(state);
   const sum = fnv1a32(text);
   const head = { schema: SNAPSHOT_SCHEMA, fabric: state.fabric, position, writer, sum };
   return `${JSON.stringify(head).slice(0, -1)},"state":${text}}`;
+}
+
+/**
+ * The state alone, in the log's order, which the reconciler and its reports follow: whoever goes on
+ * from it sees the same as one that folded the whole log.
+ */
+export function encodeState(state: Readonly<FabricState>): string {
+  return JSON.stringify(orderedDocument(state));
+}
+
+/** What `encodeState` of this very program wrote. */
+export function decodeState(text: string): FabricState {
+  const state = stateFrom(JSON.parse(text) as StateDocument);
+  if (state === null) throw new Error("a state of this program is not accepted by it");
+  return state;
 }
 
 export type DecodedSnapshot =
@@ -75,87 +87,10 @@ export function decodeSnapshot(fabric: string, text: string): DecodedSnapshot {
     return { ok: false, reason: "damaged: the checksum does not match" };
   }
   const { position, writer } = parsed.data;
-  const state = stateFrom(fabric, parsed.data.state as unknown as StateDocument);
+  const state = stateFrom(parsed.data.state as unknown as StateDocument);
   if (state === null) return { ok: false, reason: "its configuration is not accepted any more" };
   if (state.seq !== position.seq) {
     return { ok: false, reason: `its state is of ${state.seq}, its position ${position.seq}` };
   }
   return { ok: true, snapshot: { position, state, writer } };
-}
-
-/** The state as plain JSON: Maps become arrays in key order, so equal states give equal text. */
-export function stateDocument(state: Readonly<FabricState>): StateDocument {
-  return documentOf(state, (map) => [...map].sort(byKey));
-}
-
-type Entries = <V>(map: ReadonlyMap<string, V>) => readonly (readonly [string, V])[];
-
-function documentOf(state: Readonly<FabricState>, entries: Entries): StateDocument {
-  const values = <V>(map: ReadonlyMap<string, V>): readonly V[] => entries(map).map(([, v]) => v);
-  return {
-    fabric: state.fabric,
-    seq: state.seq,
-    changedSeq: state.changedSeq,
-    timeMs: state.timeMs,
-    config: state.configDocument,
-    configSeq: state.configSeq,
-    nodes: values(state.nodes),
-    leases: values(state.leases),
-    reservations: values(state.reservations),
-    peers: values(state.peers),
-    tokens: values(state.tokens),
-    endpoints: Object.fromEntries(entries(state.endpoints)),
-    quarantine: state.quarantine,
-  };
-}
-
-type Of<K extends keyof FabricState> = FabricState[K] extends Map<string, infer V> ? V : never;
-
-export interface StateDocument {
-  readonly fabric: string;
-  readonly seq: number;
-  readonly changedSeq: number;
-  readonly timeMs: number;
-  readonly config: { readonly [key: string]: Json } | null;
-  readonly configSeq: number;
-  readonly nodes: readonly Of<"nodes">[];
-  readonly leases: readonly Of<"leases">[];
-  readonly reservations: readonly Of<"reservations">[];
-  readonly peers: readonly Of<"peers">[];
-  readonly tokens: readonly Of<"tokens">[];
-  readonly endpoints: { readonly [endpoint: string]: string };
-  readonly quarantine: FabricState["quarantine"];
-}
-
-function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): number {
-  return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;
-}
-
-function stateFrom(fabric: string, document: StateDocument): FabricState | null {
-  const state = initialState(fabric);
-  state.seq = document.seq;
-  state.changedSeq = document.changedSeq;
-  state.timeMs = document.timeMs;
-  state.configSeq = document.configSeq;
-  if (document.config !== null) {
-    const parsed = parseNetworkConfig(document.config);
-    if (!parsed.ok) return null;
-    state.config = parsed.config;
-    state.configDocument = parsed.document;
-  }
-  for (const node of document.nodes) state.nodes.set(node.node, node);
-  for (const lease of document.leases) {
-    state.leases.set(lease.node, lease);
-    for (const subnet of lease.subnets) state.owners.set(subnet, lease.node);
-  }
-  for (const reservation of document.reservations) {
-    state.reservations.set(reservation.subnet, reservation);
-  }
-  for (const peer of document.peers) state.peers.set(peer.name, peer);
-  for (const token of document.tokens) state.tokens.set(token.name, token);
-  for (const [endpoint, holder] of Object.entries(document.endpoints)) {
-    state.endpoints.set(endpoint, holder);
-  }
-  state.quarantine = document.quarantine;
-  return state;
 }

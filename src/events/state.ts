@@ -6,6 +6,7 @@ import type { Cidr, Ip, Mac } from "./address.ts";
 import type { EventType, Member } from "./event.ts";
 import type { FabricConfig } from "./network-config.ts";
 import type { Document } from "./network-config-keys.ts";
+import { noneTaken, type TakenSubnets } from "./taken.ts";
 
 export interface Node extends Member {
   /** False after it left, or after its lease expired: then it has no say and no routes. */
@@ -25,7 +26,7 @@ export interface Node extends Member {
 export interface Lease {
   readonly node: string;
   readonly epoch: number;
-  readonly subnets: readonly Cidr[];
+  subnets: readonly Cidr[];
   readonly claimedSeq: number;
   readonly claimedMs: number;
   renewedMs: number;
@@ -49,10 +50,13 @@ export interface ForeignPeer {
   readonly vtepMac: Mac | null;
 }
 
+/** Each holds those before it. */
+export type TokenScope = "read" | "write" | "admin";
+
 export interface Token {
   readonly name: string;
   readonly hash: string;
-  readonly scopes: readonly ("read" | "write" | "admin")[];
+  readonly scopes: readonly TokenScope[];
   readonly expiresAt: string | null;
 }
 
@@ -62,6 +66,16 @@ export interface Quarantined {
   readonly subject: string;
   readonly type: EventType | null;
   readonly reason: string;
+}
+
+/**
+ * Which peers' entries one host holds by its own word, least recently asked for first. Every reader
+ * follows one host at most: N hosts with N peers each would be N² in every host's memory.
+ */
+export interface Held {
+  readonly node: string | null;
+  /** Never more than there are subnets of others. */
+  readonly subnets: Set<Cidr>;
 }
 
 export interface FabricState {
@@ -81,15 +95,20 @@ export interface FabricState {
   readonly leases: Map<string, Lease>;
   /** Subnet to node, for every subnet of every live lease. */
   readonly owners: Map<Cidr, string>;
+  /** Every subnet of every live lease and of every foreign peer. */
+  readonly taken: TakenSubnets;
   /** Underlay address or VTEP MAC to the node or peer that answers there. */
   readonly endpoints: Map<Ip | Mac, string>;
   readonly reservations: Map<Cidr, Reservation>;
   readonly peers: Map<string, ForeignPeer>;
   readonly tokens: Map<string, Token>;
+  /** No part of what hosts agree on: it depends on whom the reader follows. */
+  readonly held: Held;
   quarantine: { count: number; recent: Quarantined[] };
 }
 
-export function initialState(fabric: string): FabricState {
+/** `follow` names the node whose held entries are wanted. */
+export function initialState(fabric: string, follow: string | null = null): FabricState {
   return {
     fabric,
     seq: 0,
@@ -101,10 +120,12 @@ export function initialState(fabric: string): FabricState {
     nodes: new Map(),
     leases: new Map(),
     owners: new Map(),
+    taken: noneTaken(),
     endpoints: new Map(),
     reservations: new Map(),
     peers: new Map(),
     tokens: new Map(),
+    held: { node: follow, subnets: new Set() },
     quarantine: { count: 0, recent: [] },
   };
 }

@@ -112,6 +112,20 @@ export const u32 = integer(
   (v, at, x) => v.setUint32(at, x, true),
   (v, at) => v.getUint32(at, true),
 );
+export const u32be = integer(
+  4,
+  0,
+  0xffffffff,
+  (v, at, x) => v.setUint32(at, x),
+  (v, at) => v.getUint32(at),
+);
+export const i32be = integer(
+  4,
+  -0x80000000,
+  0x7fffffff,
+  (v, at, x) => v.setInt32(at, x),
+  (v, at) => v.getInt32(at),
+);
 export const i32 = integer(
   4,
   -0x80000000,
@@ -183,7 +197,7 @@ export function struct<const F extends Fields>(fields: F): Struct<F> {
   };
 }
 
-/** Rows are `NAME: [number, codec]`. */
+/** Rows are `NAME: [number, codec]`; the number may carry NLA_F_NESTED, which reading ignores. */
 type Rows = Readonly<Record<string, readonly [number, Codec<unknown>]>>;
 export type AttrsValue<R extends Rows> = {
   readonly [K in keyof R]?: ValueOf<R[K][1]> | undefined;
@@ -192,6 +206,7 @@ export type AttrsValue<R extends Rows> = {
 const HEADER = 4;
 /** NLA_TYPE_MASK: the two upper bits are NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
 const TYPE_MASK = 0x3fff;
+export const NLA_F_NESTED = 0x8000;
 
 const aligned = (length: number) => (length + 3) & ~3;
 
@@ -207,7 +222,9 @@ function writeAttr<T>(writer: Writer, type: number, codec: Codec<T>, value: T): 
 
 export function attrs<const R extends Rows>(rows: R): Codec<AttrsValue<R>> {
   const byNumber: { name: string; codec: Codec<unknown> }[] = [];
-  for (const [name, [number, codec]] of Object.entries(rows)) byNumber[number] = { name, codec };
+  for (const [name, [number, codec]] of Object.entries(rows)) {
+    byNumber[number & TYPE_MASK] = { name, codec };
+  }
   return {
     size: null,
     write(writer, value) {
@@ -238,6 +255,29 @@ export function attrs<const R extends Rows>(rows: R): Codec<AttrsValue<R>> {
         at += aligned(length);
       }
       return out as AttrsValue<R>;
+    },
+  };
+}
+
+/** Attributes of one number, whatever number they say, in order. */
+export function list<T>(number: number, codec: Codec<T>): Codec<readonly T[]> {
+  return {
+    size: null,
+    write(writer, items) {
+      for (const item of items) writeAttr(writer, number, codec, item);
+    },
+    read(input, start, end) {
+      const items: T[] = [];
+      for (let at = start; at < end; ) {
+        need(at, end, HEADER);
+        const length = input.view.getUint16(at, true);
+        if (length < HEADER || at + length > end) {
+          throw new DecodeError(`list element at ${at} claims ${length} bytes`);
+        }
+        items.push(codec.read(input, at + HEADER, at + length));
+        at += aligned(length);
+      }
+      return items;
     },
   };
 }

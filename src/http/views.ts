@@ -2,8 +2,8 @@
 // the agent serves them and the command line prints them, so both say the same.
 
 import type { Cidr, Ip, Mac } from "../events/address.ts";
-import { type StateDocument, stateDocument } from "../events/snapshot.ts";
-import type { FabricState, Node } from "../events/state.ts";
+import type { FabricState, Node, Token } from "../events/state.ts";
+import { type StateDocument, stateDocument } from "../events/state-document.ts";
 import type { Plan } from "../reconcilers/plan.ts";
 
 export interface NodeView {
@@ -105,11 +105,19 @@ export function peersView(state: Readonly<FabricState>): readonly PeerView[] {
   );
 }
 
-export type StateView = StateDocument & { readonly time: string | null };
+export type StateView = Omit<StateDocument, "tokens"> & {
+  readonly time: string | null;
+  readonly tokens: readonly Omit<Token, "hash">[];
+};
 
 /** The whole state; `time` is that of the last record, as ISO 8601. */
 export function stateView(state: Readonly<FabricState>): StateView {
-  return { ...stateDocument(state), time: state.seq === 0 ? null : iso(state.timeMs) };
+  const { tokens, ...document } = stateDocument(state);
+  return {
+    ...document,
+    tokens: tokens.map(({ name, scopes, expiresAt }) => ({ name, scopes, expiresAt })),
+    time: state.seq === 0 ? null : iso(state.timeMs),
+  };
 }
 
 export interface PlanView {

@@ -10,7 +10,8 @@ import {
   type Mac,
   networkAddress,
 } from "../events/address.ts";
-import type { VxlanBackend } from "../events/network-config-backend.ts";
+import { isOnDemand, type VxlanBackend } from "../events/network-config-backend.ts";
+import { addOnDemand, addSolicit, entriesOf } from "./desired-vxlan-miss.ts";
 import {
   addRoute,
   type BackendPlan,
@@ -21,7 +22,7 @@ import {
   type Reached,
   routeTo,
 } from "./draft.ts";
-import { keyOf, type Link, PROTOCOL } from "./kernel-state.ts";
+import { keyOf, type Link } from "./kernel-state.ts";
 import { aliasOf, deviceName } from "./link.ts";
 import { onlinkTest } from "./onlink.ts";
 import type { Peer } from "./peer.ts";
@@ -37,7 +38,10 @@ export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): Back
   for (const scope of host.scopes) {
     const link = linkFor(draft, host, backend, scope.family);
     if (link === null) continue;
-    addDevice(draft, link, scope);
+    draft.kernel.links.set(keyOf.link(link), link);
+    addScope(draft, link, scope);
+    addSolicit(draft, link.name, scope.family, backend);
+    if (isOnDemand(backend)) addOnDemand(draft, scope);
     devices.set(scope.family, link);
   }
   const { dev, onlink } = host.self.underlay;
@@ -49,7 +53,7 @@ export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): Back
     }
     const device = devices.get(family)?.name;
     if (device === undefined) return { error: `this host has no ${familyName[family]} tunnel` };
-    return tunnel(draft, device, peer, subnet, family, publicIp);
+    return tunnel(draft, device, peer, subnet, family, publicIp, isOnDemand(backend));
   });
   const links = [...devices.values()];
   const [first] = links;
@@ -59,7 +63,8 @@ export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): Back
   };
 }
 
-function linkFor(
+/** The device whose outer header is of `family`; null, with a problem told, if none can be. */
+export function linkFor(
   draft: Draft,
   { state, self }: Host,
   backend: VxlanBackend,
@@ -98,22 +103,26 @@ function mtuFor(draft: Draft, backend: VxlanBackend, carried: number, family: Fa
         `the ${label} tunnel has MTU ${mtu}`,
     );
   }
-  if (family === "ipv6" && mtu < IPV6_MTU_MIN) {
-    draft.problems.push(`the IPv6 tunnel has MTU ${mtu}, IPv6 needs at least ${IPV6_MTU_MIN}`);
-  }
   return mtu;
 }
 
-function addDevice(draft: Draft, link: Link, scope: RuleScope): void {
+/** Gives the device what a host needs to speak `scope.family` through it. */
+export function addScope(draft: Draft, link: Link, scope: RuleScope): void {
   const { kernel } = draft;
-  kernel.links.set(keyOf.link(link), link);
   const addr = { dev: link.name, address: hostPrefix(networkAddress(scope.subnet)) };
   kernel.addrs.set(keyOf.addr(addr), addr);
   if (scope.family === "ipv6") {
+    noteShort(draft, link);
     // A peer could otherwise make itself our default router by an advertisement in the tunnel.
     const path = `net/ipv6/conf/${link.name}/accept_ra`;
     kernel.sysctls.set(path, { path, value: "0" });
   }
+}
+
+/** For a device that carries IPv6. */
+export function noteShort(draft: Draft, { mtu }: Link): void {
+  if (mtu >= IPV6_MTU_MIN) return;
+  draft.problems.push(`the IPv6 tunnel has MTU ${mtu}, IPv6 needs at least ${IPV6_MTU_MIN}`);
 }
 
 function tunnel(
@@ -123,19 +132,19 @@ function tunnel(
   subnet: Cidr,
   family: Family,
   dst: Ip,
+  onDemand: boolean,
 ): Reached {
   const mac: Mac | null = peer.vtepMac[family];
   if (mac === null) return { error: `no ${familyName[family]} VTEP MAC address for ${subnet}` };
-  const ip = networkAddress(subnet);
+  addRoute(draft, routeTo(subnet, networkAddress(subnet), dev, true), peer.name);
+  if (onDemand) return { path: "on-miss" };
   const { kernel, servedBy } = draft;
-  const neigh = { dev, ip, mac, permanent: true, protocol: PROTOCOL };
+  const { neigh, fdb } = entriesOf(dev, subnet, mac, dst);
   const neighKey = keyOf.neigh(neigh);
   kernel.neighs.set(neighKey, neigh);
   servedBy.set(`neigh ${neighKey}`, peer.name);
-  const fdb = { dev, mac, dst, permanent: true, extra: null };
   const fdbKey = keyOf.fdb(fdb);
   kernel.fdb.set(fdbKey, fdb);
   servedBy.set(`fdb ${fdbKey}`, peer.name);
-  addRoute(draft, routeTo(subnet, ip, dev, true), peer.name);
   return { path: "vxlan" };
 }

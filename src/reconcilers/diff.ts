@@ -82,7 +82,9 @@ function straysOf(want: KernelState, have: KernelState, fabric: string): Op[] {
   const mark = aliasOf(fabric);
   const devices = new Set<string>();
   for (const link of have.links.values()) if (link.alias === mark) devices.add(link.name);
-  const by: Ownership = { fabric, devices };
+  const learning = new Set<string>();
+  for (const link of want.links.values()) if (link.learning) learning.add(link.name);
+  const by: Ownership = { fabric, devices, learning };
   const removed = new Set<string>();
   for (const [name, link] of have.links) {
     if (!want.links.has(name) && nouns.link.owned(link, by)) removed.add(name);

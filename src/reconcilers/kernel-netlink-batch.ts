@@ -10,7 +10,13 @@ import { fdbRequest, strayFdb } from "./kernel-netlink-fdb.ts";
 import { neighRequest } from "./kernel-netlink-neigh.ts";
 import { LIMIT, NexthopAllocator, unusedNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, failure, outcomeOf } from "./kernel-netlink-outcome.ts";
-import { delRoute, dumpWhere, setRoute, strayRoutes } from "./kernel-netlink-route.ts";
+import {
+  delRoute,
+  dumpWhere,
+  setRoute,
+  setUnreachable,
+  strayRoutes,
+} from "./kernel-netlink-route.ts";
 import { afOf } from "./kernel-netlink-text.ts";
 import { PROTOCOL, type Route } from "./kernel-state.ts";
 import type { Op, OpOutcome } from "./op.ts";
@@ -55,6 +61,7 @@ type Plan = Request[] | OpOutcome;
 function plan(op: BatchOp, devices: Devices, nexthops: NexthopAllocator | null): Plan {
   // Our routes may outlive the name of their device; they are removed by destination.
   if (op.noun === "route" && op.verb === "del") return [delRoute(op.object)];
+  if (op.noun === "route" && op.object.unreachable) return [setUnreachable(op.object)];
   const index = devices.indexOf(op.object.dev);
   if (index === null) {
     return op.verb === "del" ? DONE : failure(ENODEV, `no device ${op.object.dev}`);
@@ -65,10 +72,21 @@ function plan(op: BatchOp, devices: Devices, nexthops: NexthopAllocator | null):
     case "neigh":
       return [neighRequest(op.verb, op.object, index)];
     case "fdb":
-      return [fdbRequest(op.verb, op.object, index)];
+      return planFdb(op, devices, index);
     case "route":
       return planRoute(op.object, index, nexthops);
   }
+}
+
+function planFdb(
+  { verb, object }: Extract<BatchOp, { noun: "fdb" }>,
+  devices: Devices,
+  index: number,
+): Plan {
+  if (object.via === undefined) return [fdbRequest(verb, object, index, undefined)];
+  const via = devices.indexOf(object.via);
+  if (via !== null) return [fdbRequest(verb, object, index, via)];
+  return verb === "del" ? DONE : failure(ENODEV, `no device ${object.via}`);
 }
 
 function planRoute(object: Route, index: number, nexthops: NexthopAllocator | null): Request[] {
@@ -98,7 +116,10 @@ function wantsNexthops(gateways: Gateways, ops: readonly BatchOp[]): boolean {
 
 /** True when what was found differs in what the kernel, but not we, counts as identity. */
 function needsMore(op: BatchOp, outcome: OpOutcome): boolean {
-  if (op.noun === "fdb") return outcome.ok && op.found !== null && op.found.extra !== null;
+  if (op.noun === "fdb") {
+    const { found, object } = op;
+    return outcome.ok && found !== null && (found.extra !== null || found.via !== object.via);
+  }
   if (op.noun !== "route") return false;
   // REPLACE says EEXIST when the wanted route exists behind another one of the same key.
   if (!outcome.ok) return op.verb === "set" && (outcome.errno === EEXIST || leadsAway(op, outcome));
@@ -125,7 +146,7 @@ function settle(
   return attempt(() => {
     const index = devices.indexOf(op.object.dev);
     if (op.noun === "fdb") {
-      const strays = index === null ? [] : strayFdb(socket, op.object, index);
+      const strays = index === null ? [] : strayFdb(socket, devices, op.object, index);
       return outcomeOf("del", socket.transactNow(strays));
     }
     if (op.noun !== "route") return DONE;
@@ -135,7 +156,10 @@ function settle(
     if (!outcome.ok) strays.push(delRoute(op.object));
     if (op.found !== null && leadsAway(op, outcome)) strays.push(delRoute(op.found));
     const removed = outcomeOf("del", socket.transactNow(strays));
-    if (op.verb === "del" || !removed.ok || index === null) return removed;
+    if (op.verb === "del" || !removed.ok) return removed;
+    if (op.object.unreachable)
+      return outcomeOf("set", socket.transactNow([setUnreachable(op.object)]));
+    if (index === null) return removed;
     return outcomeOf("set", socket.transactNow([setRoute(op.object, index, null)]));
   });
 }

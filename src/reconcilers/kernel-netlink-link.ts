@@ -1,6 +1,6 @@
-// The devices of KernelState against RTM_*LINK. VNI, port and GBP of a vxlan need a new device; the
-// rest changes in place. A TUN is made and opened elsewhere (kernel-tunnel) and only dressed here.
-// A device under our name that we did not make is never touched.
+// The devices of KernelState against RTM_*LINK. Some properties of a vxlan need a new device
+// (mustRecreate), the rest changes in place. A TUN is made and opened elsewhere (kernel-tunnel) and
+// only dressed here. A device under our name that we did not make is never touched.
 
 import { decode, encode } from "../ffi/layout.ts";
 import {
@@ -16,10 +16,12 @@ import type { NetlinkError } from "../ffi/netlink/error.ts";
 import { link, vxlan } from "../ffi/netlink/link.ts";
 import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
 import type { Devices, LinkMessage } from "./kernel-netlink-dev.ts";
+import { forgetLearnt } from "./kernel-netlink-fdb.ts";
 import { nexthopsOf } from "./kernel-netlink-nexthop.ts";
 import { DONE, failure, outcomeOf } from "./kernel-netlink-outcome.ts";
 import { ipText, ipToBytes, macText, macToBytes } from "./kernel-netlink-text.ts";
 import type { Link } from "./kernel-state.ts";
+import { mustRecreate } from "./link.ts";
 import type { OpOutcome } from "./op.ts";
 
 const ENODEV = 19;
@@ -35,7 +37,9 @@ function linkOf(message: LinkMessage, devices: Devices): Link {
   const data = attrs.IFLA_LINKINFO?.IFLA_INFO_DATA;
   const tunnel = kind === "vxlan" && data !== undefined ? decode(vxlan, data) : {};
   const local = tunnel.IFLA_VXLAN_LOCAL ?? tunnel.IFLA_VXLAN_LOCAL6;
+  const group = tunnel.IFLA_VXLAN_GROUP ?? tunnel.IFLA_VXLAN_GROUP6;
   const underlay = tunnel.IFLA_VXLAN_LINK ?? 0;
+  const master = attrs.IFLA_MASTER === undefined ? null : devices.nameOf(attrs.IFLA_MASTER);
   return {
     name: attrs.IFLA_IFNAME ?? "",
     kind,
@@ -45,6 +49,8 @@ function linkOf(message: LinkMessage, devices: Devices): Link {
     underlay: underlay === 0 ? "" : (devices.nameOf(underlay) ?? ""),
     learning: tunnel.IFLA_VXLAN_LEARNING === 1,
     gbp: tunnel.IFLA_VXLAN_GBP === true,
+    ...(group === undefined ? {} : { group: ipText(group) }),
+    ...(master === null ? {} : { master }),
     // A TUN has no address of its own layer.
     mac: attrs.IFLA_ADDRESS === undefined ? "" : macText(attrs.IFLA_ADDRESS),
     mtu: attrs.IFLA_MTU ?? 0,
@@ -74,11 +80,13 @@ export async function setLink(
   if (!isOurs(have) && !lostItsMark(have, want)) return foreign(have);
   if (want.kind === "tun")
     return dress(socket, devices, { index: message.header.index, have, want });
-  const underlay = devices.indexOf(want.underlay);
-  if (underlay === null) return noUnderlay(want);
-  if (have.kind === want.kind && sameTunnel(have, want)) {
-    const outcome = adjust(socket, { index: message.header.index, underlay }, have, want);
+  const place = placeOf(devices, want);
+  if ("ok" in place) return place;
+  if (!mustRecreate(want, have)) {
+    const { index } = message.header;
+    const outcome = adjust(socket, { index, ...place }, have, want);
     devices.forget();
+    if (outcome.ok && have.learning && !want.learning) return forgetLearnt(socket, index);
     if (outcome.ok || outcome.errno !== EOPNOTSUPP) return outcome;
   }
   const removed = await remove(socket, devices, message.header.index);
@@ -122,14 +130,21 @@ function foreign(found: Link): OpOutcome {
   return failure(EEXIST, `device ${found.name} exists and is not ours (kind ${kind})`);
 }
 
-/** What vxlan_changelink (drivers/net/vxlan/vxlan_core.c) refuses to change. */
-function sameTunnel(have: Link, want: Link): boolean {
-  return (
-    have.vni === want.vni &&
-    have.port === want.port &&
-    have.gbp === want.gbp &&
-    have.local.includes(":") === want.local.includes(":")
-  );
+/** Indexes of the devices that the tunnel is made with. */
+interface Place {
+  readonly underlay: number;
+  /** Undefined when no bridge is asked for. */
+  readonly master: number | undefined;
+}
+
+function placeOf(devices: Devices, { underlay, master }: Link): Place | OpOutcome {
+  const below = devices.indexOf(underlay);
+  if (below === null) return failure(ENODEV, `no underlay device ${underlay}`);
+  if (master === undefined) return { underlay: below, master };
+  const above = devices.indexOf(master);
+  return above === null
+    ? failure(ENODEV, `no bridge ${master}`)
+    : { underlay: below, master: above };
 }
 
 const removal = (index: number): Request => ({
@@ -143,11 +158,11 @@ const removal = (index: number): Request => ({
  * of their own, by name, in the same send(2): no crash can leave a device without our mark.
  */
 function create(socket: NetlinkSocket, devices: Devices, want: Link): OpOutcome {
-  const underlay = devices.indexOf(want.underlay);
-  if (underlay === null) return noUnderlay(want);
+  const place = placeOf(devices, want);
+  if ("ok" in place) return place;
   const byName = { IFLA_IFNAME: want.name };
   const results = socket.transactNow([
-    creation(want, underlay),
+    creation(want, place),
     change({}, { ...byName, IFLA_IFALIAS: want.alias ?? "" }),
     change({}, { ...byName, IFLA_AF_SPEC: noLinkLocal }),
     change(upFlags(want.up), byName),
@@ -165,21 +180,22 @@ function create(socket: NetlinkSocket, devices: Devices, want: Link): OpOutcome 
   return outcome;
 }
 
-const noUnderlay = (want: Link) => failure(ENODEV, `no underlay device ${want.underlay}`);
-
 function tunnelInfo(want: Link, underlay: number, fixed: Parameters<typeof vxlan.write>[1]) {
   const local = ipToBytes(want.local);
+  const group = want.group === undefined ? undefined : ipToBytes(want.group);
   const data = encode(vxlan, {
     IFLA_VXLAN_ID: want.vni,
     IFLA_VXLAN_LINK: underlay,
-    ...(local.length === 4 ? { IFLA_VXLAN_LOCAL: local } : { IFLA_VXLAN_LOCAL6: local }),
+    ...(local.length === 4
+      ? { IFLA_VXLAN_LOCAL: local, IFLA_VXLAN_GROUP: group }
+      : { IFLA_VXLAN_LOCAL6: local, IFLA_VXLAN_GROUP6: group }),
     IFLA_VXLAN_LEARNING: want.learning ? 1 : 0,
     ...fixed,
   });
   return { IFLA_INFO_KIND: "vxlan", IFLA_INFO_DATA: data };
 }
 
-function creation(want: Link, underlay: number): Request {
+function creation(want: Link, { underlay, master }: Place): Request {
   // A change that so much as mentions these is refused, even with the same value.
   const fixed = {
     IFLA_VXLAN_PORT: want.port,
@@ -189,6 +205,7 @@ function creation(want: Link, underlay: number): Request {
     IFLA_IFNAME: want.name,
     IFLA_ADDRESS: macToBytes(want.mac),
     IFLA_MTU: want.mtu,
+    IFLA_MASTER: master,
     IFLA_LINKINFO: tunnelInfo(want, underlay, fixed),
   };
   const payload = link.encode({}, attributes);
@@ -212,7 +229,7 @@ function change(
  */
 function adjust(
   socket: NetlinkSocket,
-  { index, underlay }: { readonly index: number; readonly underlay: number },
+  { index, underlay, master }: Place & { readonly index: number },
   have: Link,
   want: Link,
 ): OpOutcome {
@@ -221,6 +238,7 @@ function adjust(
   const attributes = {
     IFLA_ADDRESS: have.mac === want.mac ? undefined : macToBytes(want.mac),
     IFLA_MTU: have.mtu === want.mtu ? undefined : want.mtu,
+    IFLA_MASTER: have.master === want.master ? undefined : master,
     IFLA_IFALIAS: have.alias === want.alias ? undefined : (want.alias ?? ""),
   };
   // Apart, because vxlan refuses an MTU beside its own attributes, and the MTU after the underlay,

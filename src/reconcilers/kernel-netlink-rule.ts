@@ -1,51 +1,45 @@
-// nftables tables through nft(8): read with `nft list`, replaced as a whole in one transaction. The
-// listing is parsed by line, and every line that we would not have written shows up in the result
-// as a rule or chain of its own, so that any change by somebody else makes the table differ.
+// nftables tables: read whole, replaced whole in one transaction. Everything in a table of ours
+// that we would not have written shows up in the result as a rule or chain of its own, so that any
+// change by somebody else makes the table differ.
 
 import { NativeError } from "../ffi/libc.ts";
 import { NETLINK_NETFILTER } from "../ffi/netlink/constants.ts";
 import { NetlinkError } from "../ffi/netlink/error.ts";
-import { generationOf, getGeneration, getTables, tableOf } from "../ffi/netlink/nftables.ts";
-import { NetlinkSocket } from "../ffi/netlink/socket.ts";
+import {
+  BATCH,
+  chain as chainMessage,
+  delTable,
+  generationOf,
+  getChains,
+  getGeneration,
+  getRules,
+  getTables,
+  NFPROTO,
+  newChain,
+  newRule,
+  newTable,
+  nftables,
+  rule as ruleMessage,
+  type TableFamily,
+} from "../ffi/netlink/nftables.ts";
+import { NetlinkSocket, type Request } from "../ffi/netlink/socket.ts";
 import { withNetns } from "../ffi/netns.ts";
-import { DONE, refusal } from "./kernel-netlink-outcome.ts";
+import { attempt, DONE, failure, refusal } from "./kernel-netlink-outcome.ts";
+import { programOf, textOf } from "./kernel-netlink-rule-text.ts";
 import type { RuleChain, RuleTable } from "./kernel-state.ts";
 import type { OpOutcome } from "./op.ts";
 
-interface Output {
-  readonly ok: boolean;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+/** enum nf_inet_hooks (linux/netfilter.h). */
+const HOOKS = { forward: 2, postrouting: 4 } as const;
+const NF_ACCEPT = 1;
+/** Of NFTA_CHAIN_FLAGS: the chain has a hook; any other flag is not ours. */
+const NFT_CHAIN_BASE = 1;
+const MISSING = "this kernel has no nftables: modprobe nf_tables";
+/** What nfnetlink says when there is no nf_tables to give a message to. */
+const NO_NFTABLES: ReadonlySet<number> = new Set([22, 95]);
 
-const MISSING = "nft is not installed or not in PATH: install nftables";
-
-/** Runs nft in the namespace; null when there is no such program. */
-async function nft(netns: string | null, args: string[], input: string): Promise<Output | null> {
-  const program = Bun.which("nft", { PATH: process.env.PATH ?? "" });
-  if (program === null) return null;
-  const child = withNetns(netns, () =>
-    Bun.spawn([program, ...args], {
-      stdin: new TextEncoder().encode(input),
-      stdout: "pipe",
-      stderr: "pipe",
-    }),
-  );
-  const [stdout, stderr, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { ok: code === 0, stdout, stderr };
-}
-
-/**
- * Reads tables, and reads them again only when the kernel's rule set has another generation:
- * starting nft costs 15 ms, asking for the generation 20 us, and a pass happens at every event.
- */
-export class RuleReader {
-  readonly #netns: string | null;
-  /** Null where the kernel has no nftables to ask: then every look is a real one. */
+export class Rules {
+  /** Null where the kernel has no netfilter to ask. */
   readonly #socket: NetlinkSocket | null;
   #known: {
     readonly generation: string;
@@ -54,7 +48,6 @@ export class RuleReader {
   } | null = null;
 
   constructor(netns: string | null) {
-    this.#netns = netns;
     this.#socket = openNetfilter(netns);
   }
 
@@ -62,38 +55,50 @@ export class RuleReader {
     this.#socket?.close();
   }
 
-  /** Tables by key, `inet heddle_default`; one that is not there is left out. */
-  async observe(keys: readonly string[]): Promise<readonly RuleTable[]> {
-    // Asked before reading: what changes meanwhile makes the next look a real one.
-    const generation = this.#generation();
-    const known = this.#known;
-    if (generation !== null && known?.generation === generation && known.keys === keys.join()) {
-      return known.tables;
-    }
-    const present = this.#present();
-    const there = present === null ? keys : keys.filter((key) => present.has(key));
-    const tables = await readTables(this.#netns, there);
-    this.#known = generation === null ? null : { generation, keys: keys.join(), tables };
-    return tables;
+  /** Notifications of our own transactions carry it; null when there are none. */
+  get port(): number | null {
+    return this.#socket?.port ?? null;
   }
 
-  /** Which tables there are, so that nft is not started to find none; null when unknown. */
-  #present(): ReadonlySet<string> | null {
+  /**
+   * Tables by key, `inet heddle_default`; one that is not there is left out. They are read again
+   * only when the kernel's rule set has another generation, because a pass happens at every event.
+   * Throws NetlinkError.
+   */
+  observe(keys: readonly string[]): readonly RuleTable[] {
+    if (this.#socket === null || keys.length === 0) return [];
     try {
-      return this.#socket === null ? null : new Set(this.#socket.dump(getTables, tableOf));
+      // Asked before reading: what changes meanwhile makes the next look a real one.
+      const generation = generationOf(this.#socket.get(getGeneration)) ?? "";
+      const known = this.#known;
+      if (known?.generation === generation && known.keys === keys.join()) return known.tables;
+      const tables = readTables(this.#socket, keys);
+      this.#known = { generation, keys: keys.join(), tables };
+      return tables;
     } catch (error) {
-      if (error instanceof NetlinkError) return null;
+      if (error instanceof NetlinkError && NO_NFTABLES.has(error.errno)) return [];
       throw error;
     }
   }
 
-  #generation(): string | null {
-    try {
-      return this.#socket === null ? null : generationOf(this.#socket.get(getGeneration));
-    } catch (error) {
-      if (error instanceof NetlinkError) return null; // Not answered: look for real.
-      throw error;
-    }
+  set(table: RuleTable): Promise<OpOutcome> {
+    const requests = replacement(table);
+    if (typeof requests === "string") return Promise.resolve(refusal(requests));
+    return this.#commit(table, requests);
+  }
+
+  del(table: RuleTable): Promise<OpOutcome> {
+    return this.#commit(table, emptied(table));
+  }
+
+  #commit(table: RuleTable, requests: readonly Request[]): Promise<OpOutcome> {
+    return attempt(() => {
+      const error = this.#socket?.commit(BATCH.begin, requests, BATCH.end);
+      if (error === undefined) return refusal(MISSING);
+      if (error === null) return DONE;
+      if (error.errno === 95) return refusal(MISSING);
+      return failure(error.errno, error.extack ?? `rules of ${table.family} ${table.name}`);
+    });
   }
 }
 
@@ -106,85 +111,116 @@ function openNetfilter(netns: string | null): NetlinkSocket | null {
   }
 }
 
-async function readTables(netns: string | null, keys: readonly string[]): Promise<RuleTable[]> {
+/** Adding first makes the removal succeed whether or not the table is there. */
+function emptied({ family, name }: RuleTable): Request[] {
+  return [newTable(NFPROTO[family], name), delTable(NFPROTO[family], name)];
+}
+
+/** The whole transaction without its marks, or why there is none. */
+export function replacement(table: RuleTable): Request[] | string {
+  const { name: tableName, chains } = table;
+  const family = NFPROTO[table.family];
+  const requests = [...emptied(table), newTable(family, tableName)];
+  const rules: Request[] = [];
+  for (const { name, type, hook, priority, rules: texts } of chains) {
+    requests.push(
+      newChain(family, {
+        NFTA_CHAIN_TABLE: tableName,
+        NFTA_CHAIN_NAME: name,
+        NFTA_CHAIN_TYPE: type,
+        NFTA_CHAIN_HOOK: { NFTA_HOOK_HOOKNUM: HOOKS[hook], NFTA_HOOK_PRIORITY: priority },
+      }),
+    );
+    for (const text of texts) {
+      const program = programOf(text);
+      if (program === null) return `not a rule that Heddle can write: ${text}`;
+      rules.push(
+        newRule(family, {
+          NFTA_RULE_TABLE: tableName,
+          NFTA_RULE_CHAIN: name,
+          NFTA_RULE_EXPRESSIONS: program,
+        }),
+      );
+    }
+  }
+  return [...requests, ...rules];
+}
+
+function readTables(socket: NetlinkSocket, keys: readonly string[]): RuleTable[] {
+  const found = socket.dump(getTables, (frame) => nftables.read(frame));
   const tables: RuleTable[] = [];
   for (const key of keys) {
     const [family, name] = key.split(" ");
     if (!isFamily(family) || name === undefined) throw new RangeError(`${key} names no table`);
-    // -s leaves counters' values out, -y prints priorities as numbers.
-    const listed = await nft(netns, ["-s", "-y", "list", "table", family, name], "");
-    if (listed?.ok === true) tables.push({ family, name, chains: parseChains(listed.stdout) });
-    else if (listed !== null && !listed.stderr.includes("No such file or directory")) {
-      throw new Error(`nft list table ${key}: ${listed.stderr.trim()}`);
-    }
+    const number = NFPROTO[family];
+    const table = found.find(
+      ({ header, attrs }) => header.family === number && attrs.NFTA_TABLE === name,
+    );
+    if (table === undefined) continue;
+    const chains = readChains(socket, number, name);
+    tables.push({ family, name, chains: [...chains, ...oddities(table.attrs, chains.length)] });
   }
   return tables;
 }
 
-export async function setRules(netns: string | null, table: RuleTable): Promise<OpOutcome> {
-  return await run(netns, `${emptied(table)}${printTable(table)}`);
+type TableAttrs = ReturnType<typeof nftables.read>["attrs"];
+
+/** What is in a table besides chains, and what makes it another than ours: as chains. */
+function oddities(found: TableAttrs, chains: number): RuleChain[] {
+  const odd: RuleChain[] = [];
+  const flags = found.NFTA_TABLE_FLAGS ?? 0;
+  if (flags !== 0) odd.push(unknownChain(`flags 0x${flags.toString(16)}`));
+  // The kernel counts the chains, sets, objects and flow tables of a table.
+  const others = (found.NFTA_TABLE_USE ?? chains) - chains;
+  if (others !== 0) odd.push(unknownChain(`${others} objects`));
+  return odd;
 }
 
-export async function delRules(netns: string | null, table: RuleTable): Promise<OpOutcome> {
-  // Adding first makes the removal succeed when the table is already gone.
-  return await run(netns, emptied(table));
+function readChains(socket: NetlinkSocket, family: number, table: string): RuleChain[] {
+  const rules = new Map<string, string[]>();
+  socket.dump(getRules(family, table), (frame) => {
+    const { attrs } = ruleMessage.read(frame);
+    if (attrs.NFTA_RULE_TABLE !== table) return null;
+    const { NFTA_RULE_CHAIN: chain = "", NFTA_RULE_EXPRESSIONS: program = [] } = attrs;
+    // nft keeps comments in the user data.
+    const plain = attrs.NFTA_RULE_USERDATA === undefined && attrs.NFTA_RULE_COMPAT === undefined;
+    const text = plain ? textOf(program) : `${textOf(program)} # more`;
+    rules.set(chain, [...(rules.get(chain) ?? []), text]);
+    return null;
+  });
+  return socket.dump(getChains(family), (frame) => {
+    const { attrs } = chainMessage.read(frame);
+    const name = attrs.NFTA_CHAIN_NAME ?? "";
+    if (attrs.NFTA_CHAIN_TABLE !== table) return null;
+    return { ...headOf(attrs), name, rules: rules.get(name) ?? [] };
+  });
 }
 
-async function run(netns: string | null, script: string): Promise<OpOutcome> {
-  const output = await nft(netns, ["-f", "-"], script);
-  if (output === null) return refusal(MISSING);
-  return output.ok ? DONE : refusal(`nft: ${output.stderr}`);
+type ChainAttrs = ReturnType<typeof chainMessage.read>["attrs"];
+
+/** Type, hook and priority; such as no table of ours has, when the chain is not like ours. */
+function headOf(found: ChainAttrs): Omit<RuleChain, "name" | "rules"> {
+  const { NFTA_CHAIN_TYPE: type, NFTA_CHAIN_HOOK: at, NFTA_CHAIN_POLICY: policy } = found;
+  const priority = at?.NFTA_HOOK_PRIORITY;
+  const hook = Object.entries(HOOKS).find(([, number]) => number === at?.NFTA_HOOK_HOOKNUM)?.[0];
+  const plain =
+    policy === NF_ACCEPT &&
+    at?.NFTA_HOOK_DEV === undefined &&
+    ((found.NFTA_CHAIN_FLAGS ?? 0) & ~NFT_CHAIN_BASE) === 0;
+  if (!plain || priority === undefined || hook === undefined) return unknownHead;
+  if (type !== "filter" && type !== "nat") return unknownHead;
+  return { type, hook: hook as RuleChain["hook"], priority };
 }
 
-const emptied = ({ family, name }: RuleTable) =>
-  `add table ${family} ${name}\ndelete table ${family} ${name}\n`;
+/** A priority that no table of ours uses. */
+const unknownHead = {
+  type: "filter",
+  hook: "forward",
+  priority: Number.MAX_SAFE_INTEGER,
+} as const;
 
-function printTable({ family, name, chains }: RuleTable): string {
-  const body = chains.map(
-    (chain) =>
-      `chain ${chain.name} {\ntype ${chain.type} hook ${chain.hook} priority ${chain.priority};\n` +
-      `${chain.rules.join("\n")}\n}\n`,
-  );
-  return `table ${family} ${name} {\n${body.join("")}}\n`;
-}
+const unknownChain = (name: string): RuleChain => ({ ...unknownHead, name, rules: [] });
 
-const HEAD = /^type (filter|nat) hook (forward|postrouting) priority (-?\d+); policy accept;$/;
-
-/** The chains of one listed table. Lines outside what we write become chains with that name. */
-function parseChains(listing: string): RuleChain[] {
-  const chains: (RuleChain & { readonly rules: string[] })[] = [];
-  let rules: string[] | null = null;
-  const lines = listing.split("\n").map((line) => line.trim());
-  for (const line of lines.slice(1, lines.lastIndexOf("}"))) {
-    const opened = /^chain (\S+) \{$/.exec(line);
-    if (opened !== null) {
-      rules = [];
-      chains.push({ ...unknownHead(opened[1] ?? ""), rules });
-    } else if (line === "}") rules = null;
-    else if (line === "") continue;
-    else if (rules === null) chains.push({ ...unknownHead(line), rules: [] });
-    else if (!applyHead(chains, line)) rules.push(line);
-  }
-  return chains;
-}
-
-/** Until its hook is met, a chain has a priority that no table of ours uses. */
-const unknownHead = (name: string) =>
-  ({ name, type: "filter", hook: "forward", priority: Number.MAX_SAFE_INTEGER }) as const;
-
-function applyHead(chains: (RuleChain & { readonly rules: string[] })[], line: string): boolean {
-  const head = HEAD.exec(line);
-  const chain = chains.at(-1);
-  if (head === null || chain === undefined || chain.rules.length > 0) return false;
-  chains[chains.length - 1] = {
-    ...chain,
-    type: head[1] === "nat" ? "nat" : "filter",
-    hook: head[2] === "postrouting" ? "postrouting" : "forward",
-    priority: Number(head[3]),
-  };
-  return true;
-}
-
-function isFamily(text: string | undefined): text is RuleTable["family"] {
+function isFamily(text: string | undefined): text is TableFamily {
   return text === "ip" || text === "ip6" || text === "inet";
 }

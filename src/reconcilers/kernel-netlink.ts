@@ -1,10 +1,11 @@
-// The Kernel port on the real kernel, by rtnetlink, /proc/sys and nft. One request socket serves
-// every read and write; it is opened in the wanted network namespace and stays there. Reads are
-// whole, consistent dumps; ops run in the order given, consecutive ones of the small nouns as one
-// batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
+// The Kernel port on the real kernel, by rtnetlink, nf_tables and /proc/sys. One request socket of
+// each kind serves every read and write; it is opened in the wanted network namespace and stays
+// there. Reads are whole, consistent dumps; ops run in the order given, consecutive ones of the
+// small nouns as one batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
 
 import type { Ip } from "../events/address.ts";
-import { AF_INET, NETLINK_ROUTE } from "../ffi/netlink/constants.ts";
+import { AF_INET, NETLINK_ROUTE, RTM_NEWNETCONF } from "../ffi/netlink/constants.ts";
+import type { Frame } from "../ffi/netlink/header.ts";
 import { Monitor } from "../ffi/netlink/monitor.ts";
 import { NetlinkSocket } from "../ffi/netlink/socket.ts";
 import { withNetns } from "../ffi/netns.ts";
@@ -21,19 +22,23 @@ import { Devices } from "./kernel-netlink-dev.ts";
 import { Echoes } from "./kernel-netlink-echo.ts";
 import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
 import { observeFdb } from "./kernel-netlink-fdb.ts";
+import { type Configured, configuredOn, isLearnt } from "./kernel-netlink-learnt.ts";
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
+import { NetlinkMisses } from "./kernel-netlink-miss.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
 import { dumpRoutes, mergeRoutes, routeOf } from "./kernel-netlink-route.ts";
-import { delRules, RuleReader, setRules } from "./kernel-netlink-rule.ts";
+import { Rules } from "./kernel-netlink-rule.ts";
 import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
 import {
   emptyKernelState,
   type KernelState,
   keyOf,
   type MutableKernelState,
+  type Sysctl,
 } from "./kernel-state.ts";
+import type { MissKernel } from "./miss.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
 /** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
@@ -47,7 +52,7 @@ export interface NetlinkKernelOptions {
 export class NetlinkKernel implements Kernel {
   readonly #netns: string | null;
   readonly #socket: NetlinkSocket;
-  readonly #rules: RuleReader;
+  readonly #rules: Rules;
   readonly #gateways: Gateways = new Map();
   readonly #echoes = new Echoes();
   #devices: Devices;
@@ -55,6 +60,7 @@ export class NetlinkKernel implements Kernel {
   #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
   /** What notifications are about; null until the first observe. */
   #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
+  #configured: Configured = new Map();
   #swept = false;
 
   /** Throws NativeError without CAP_NET_ADMIN or the needed kernel options. */
@@ -62,7 +68,7 @@ export class NetlinkKernel implements Kernel {
     this.#netns = options.netns;
     this.#socket = withNetns(options.netns, () => new NetlinkSocket(NETLINK_ROUTE));
     this.#devices = new Devices(this.#socket);
-    this.#rules = new RuleReader(options.netns);
+    this.#rules = new Rules(options.netns);
   }
 
   close(): void {
@@ -77,17 +83,18 @@ export class NetlinkKernel implements Kernel {
     for (const link of links) {
       state.links.set(keyOf.link(link), link);
       const index = devices.indexOf(link.name);
-      if (index !== null) this.#observeDevice(state, link, index);
+      if (index !== null) this.#observeDevice(state, devices, link, index);
       // Dumps run without a pause; between devices others may have their turn.
       await new Promise(setImmediate);
     }
     this.#observeRoutes(state, devices, scope.routeDevs);
-    const sysctls = observeSysctls(this.#netns, scope.sysctls);
-    for (const value of sysctls) state.sysctls.set(keyOf.sysctl(value), value);
-    this.#sysctls = { paths: scope.sysctls, values: JSON.stringify(sysctls) };
-    for (const table of await this.#rules.observe(scope.rules)) {
+    for (const value of this.#noteSysctls(scope.sysctls)) {
+      state.sysctls.set(keyOf.sysctl(value), value);
+    }
+    for (const table of this.#rules.observe(scope.rules)) {
       state.rules.set(keyOf.rule(table), table);
     }
+    this.#configured = configuredOn(state, (dev) => devices.indexOf(dev));
     this.#interest = {
       indexes: new Set(links.flatMap((link) => devices.indexOf(link.name) ?? [])),
       tables: new Set(scope.rules.map((key) => key.slice(key.indexOf(" ") + 1))),
@@ -97,6 +104,7 @@ export class NetlinkKernel implements Kernel {
 
   #observeDevice(
     state: MutableKernelState,
+    devices: Devices,
     { name, kind, learning }: { name: string; kind: string; learning: boolean },
     index: number,
   ): void {
@@ -107,8 +115,10 @@ export class NetlinkKernel implements Kernel {
       state.neighs.set(keyOf.neigh(neigh), neigh);
     }
     if (kind !== "vxlan") return;
-    for (const fdb of observeFdb(this.#socket, { dev: name, index, learning })) {
-      state.fdb.set(keyOf.fdb(fdb), fdb);
+    for (const fdb of observeFdb(this.#socket, devices, { dev: name, index, learning })) {
+      const key = keyOf.fdb(fdb);
+      // Of several under one key (a second port), the one that is not as it should be counts.
+      if (!state.fdb.get(key)?.extra) state.fdb.set(key, fdb);
     }
   }
 
@@ -179,20 +189,45 @@ export class NetlinkKernel implements Kernel {
             : delLink(this.#socket, devices, op.object.name),
         );
       case "sysctl":
-        return op.verb === "set" ? setSysctl(this.#netns, op.object) : DONE;
+        return op.verb === "set" ? this.#setSysctl(op.object) : DONE;
       case "peer":
         return refusal("peers of a userspace tunnel are not the kernel's");
       case "rule":
-        return await (op.verb === "set" ? setRules : delRules)(this.#netns, op.object);
+        return await (op.verb === "set" ? this.#rules.set(op.object) : this.#rules.del(op.object));
     }
+  }
+
+  /** The part of the kernel that asks; `receiveBuffer` as in Questions. */
+  misses(receiveBuffer?: number): MissKernel {
+    return new NetlinkMisses({
+      netns: this.#netns,
+      socket: this.#socket,
+      devices: () => this.#devices,
+      echoes: this.#echoes,
+      ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
+    });
+  }
+
+  #setSysctl(object: Sysctl): OpOutcome {
+    const outcome = setSysctl(this.#netns, object);
+    if (this.#sysctls !== null) this.#noteSysctls(this.#sysctls.paths);
+    return outcome;
+  }
+
+  #noteSysctls(paths: readonly string[]): readonly Sysctl[] {
+    const found = observeSysctls(this.#netns, paths);
+    this.#sysctls = { paths, values: JSON.stringify(found) };
+    return found;
   }
 
   watch(onChange: () => void): Watch {
     const monitor = new Monitor({
       netns: this.#netns,
       ownPort: this.#socket.port,
+      ownRulePort: this.#rules.port,
       interest: () => this.#interest,
-      expected: (frame) => this.#echoes.isEcho(frame),
+      expected: (frame) =>
+        this.#echoes.isEcho(frame) || isLearnt(frame, this.#configured) || this.#isNoNews(frame),
       onDirty: onChange,
     });
     const timer = setInterval(() => {
@@ -204,6 +239,11 @@ export class NetlinkKernel implements Kernel {
         monitor.close();
       },
     };
+  }
+
+  /** Switching forwarding is announced once per device: a dozen times for what we did ourselves. */
+  #isNoNews({ type }: Frame): boolean {
+    return type === RTM_NEWNETCONF && !this.#sysctlsChanged();
   }
 
   #sysctlsChanged(): boolean {

@@ -22,6 +22,10 @@ export interface Link {
   readonly underlay: string;
   readonly learning: boolean;
   readonly gbp: boolean;
+  /** IFLA_VXLAN_GROUP: where frames go for which there is no entry; mostly absent. */
+  readonly group?: Ip;
+  /** The bridge whose port it is. Wanted only by a configuration that names one. */
+  readonly master?: string;
   readonly mac: Mac;
   readonly mtu: number;
   readonly up: boolean;
@@ -66,6 +70,8 @@ export interface Route {
   readonly protocol: number;
   /** Whatever else the kernel reports and we never set (source, MTU, type, more hops), as text. */
   readonly extra: string | null;
+  /** Answers ICMP unreachable to whom no other route leads further; has no device. */
+  readonly unreachable?: true;
 }
 
 export interface Neigh {
@@ -81,9 +87,14 @@ export interface Fdb {
   readonly mac: Mac;
   readonly dst: Ip;
   readonly permanent: boolean;
-  /** Destination port, VNI or interface set on the entry and not by us, as text. */
+  /** Device that packets leave by; only a multicast group has one, else the route decides. */
+  readonly via?: string;
+  /** Destination port or VNI set on the entry and not by us, as text. */
   readonly extra: string | null;
 }
+
+/** The MAC of entries for all that has none: each of them gets a copy of the frame. */
+export const ANY_MAC: Mac = "00:00:00:00:00:00";
 
 /** One value under /proc/sys; `path` is relative to it, e.g. `net/ipv4/ip_forward`. */
 export interface Sysctl {

@@ -41,8 +41,18 @@ export function mustRecreate(want: Link, have: Link): boolean {
     want.vni !== have.vni ||
     want.port !== have.port ||
     want.gbp !== have.gbp ||
-    familyOf(want.local) !== familyOf(have.local)
+    familyOf(want.local) !== familyOf(have.local) ||
+    mustRejoin(want, have)
   );
+}
+
+/**
+ * A group is joined when the device comes up; only since 6.15 a change of the group is followed,
+ * one of the underlay is not, and no change takes the group away (vxlan_changelink).
+ */
+function mustRejoin(want: Link, have: Link): boolean {
+  if (want.group !== have.group) return true;
+  return want.group !== undefined && want.underlay !== have.underlay;
 }
 
 /** True when the change empties the device's neighbour table (neigh_changeaddr, permanent too). */
@@ -62,7 +72,9 @@ export const link: NounRules<Link> = {
     const { name } = object;
     if (verb === "del") return `ip link del ${name}`;
     if (object.kind === "tun") return tunCommand(object, found);
-    const finish = `ip link set ${name} alias '${object.alias ?? ""}' ${object.up ? "up" : "down"}`;
+    const finish =
+      `ip link set ${name} alias '${object.alias ?? ""}'${masterText(object)}` +
+      ` ${object.up ? "up" : "down"}`;
     if (found === null) return `${addCommand(object)} && ${finish}`;
     if (mustRecreate(object, found)) {
       return `ip link del ${name} && ${addCommand(object)} && ${finish}`;
@@ -82,7 +94,8 @@ function sameEnd(want: Link, have: Link): boolean {
     want.local === have.local &&
     want.underlay === have.underlay &&
     want.learning === have.learning &&
-    want.mac === have.mac
+    want.mac === have.mac &&
+    (want.master === undefined || want.master === have.master)
   );
 }
 
@@ -107,14 +120,19 @@ function tunText(o: Link): string {
 function vxlanText(o: Link): string {
   return (
     `${o.name} ${o.kind} id ${o.vni} dstport ${o.port} local ${o.local} dev ${o.underlay}` +
-    `${o.learning ? "" : " nolearning"}${o.gbp ? " gbp" : ""} address ${o.mac} mtu ${o.mtu}` +
+    `${groupText(o)}${masterText(o)}${o.learning ? "" : " nolearning"}${o.gbp ? " gbp" : ""}` +
+    ` address ${o.mac} mtu ${o.mtu}` +
     ` ${o.up ? "up" : "down"} alias '${o.alias ?? ""}'`
   );
 }
 
+const groupText = ({ group }: Link): string => (group === undefined ? "" : ` group ${group}`);
+const masterText = ({ master }: Link): string => (master === undefined ? "" : ` master ${master}`);
+
 function tunnelArgs(o: Link): string {
   const learning = o.learning ? "learning" : "nolearning";
-  return `type ${o.kind} id ${o.vni} dev ${o.underlay} local ${o.local} ${learning}`;
+  const end = `id ${o.vni} dev ${o.underlay} local ${o.local}`;
+  return `type ${o.kind} ${end}${groupText(o)} ${learning}`;
 }
 
 function addCommand(o: Link): string {

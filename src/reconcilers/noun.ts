@@ -8,6 +8,8 @@ export interface Ownership {
   readonly fabric: string;
   /** Names of the devices that carry the fabric's mark, as found in the kernel. */
   readonly devices: ReadonlySet<string>;
+  /** Those of them that shall learn: what they learnt belongs to nobody. */
+  readonly learning: ReadonlySet<string>;
 }
 
 export interface NounRules<T extends NounTypes[keyof NounTypes]> {

@@ -58,6 +58,18 @@ describe("a node announces", () => {
     });
   });
 
+  test("in a flat segment the family of the underlay, whatever the containers speak", () => {
+    const flat = announced({ ...four, Backend: { Mode: "multicast", Group: "ff05::1" } });
+    expect(flat).toMatchObject({
+      publicIp: null,
+      publicIpv6: "2001:db8::1",
+      vtepMac: null,
+      vtepMacV6: vtepMac("t", "h1", "ipv6"),
+    });
+    const dual = { ...six, ...four, EnableIPv4: true, Backend: { Mode: "head-end" } };
+    expect(announced(dual)).toMatchObject({ publicIp: "198.18.0.1", publicIpv6: null });
+  });
+
   test("the public address it was told, and beside it the one that packets leave from", () => {
     const member = announced(four, { publicIp: "203.0.113.1" });
     expect(member.publicIp).toBe("203.0.113.1");

@@ -3,12 +3,8 @@ import { createTail, type Tail } from "../../src/agent/tail.ts";
 import { encode } from "../../src/events/codec.ts";
 import type { Draft } from "../../src/events/event.ts";
 import type { EventLog, Recorded } from "../../src/events/log.ts";
-import {
-  decodeSnapshot,
-  encodeSnapshot,
-  type Snapshot,
-  stateDocument,
-} from "../../src/events/snapshot.ts";
+import { decodeSnapshot, encodeSnapshot, type Snapshot } from "../../src/events/snapshot.ts";
+import { stateDocument } from "../../src/events/state-document.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import { MemoryLog } from "../support/log-memory.ts";
 import { type ManualClock, manualClock } from "../support/manual-clock.ts";

@@ -34,6 +34,10 @@ test("status, which health probes call, needs nothing more", () => {
   expect(packages("cli/status.ts")).toEqual(["node:fs"]);
 });
 
+test("an agent's start needs no HTTP library", () => {
+  expect(packages("cli/agent.ts").filter((path) => path.startsWith("hono"))).toEqual([]);
+});
+
 test("--version is the package's, --help has examples and the exit codes", async () => {
   const { version } = await import("../../package.json");
   expect((await heddle(["--version"])).out).toBe(`${version}\n`);

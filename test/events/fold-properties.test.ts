@@ -8,8 +8,9 @@ import { fold } from "../../src/events/fold.ts";
 import { endpointsOf } from "../../src/events/fold-lease.ts";
 import type { Recorded } from "../../src/events/log.ts";
 import { inPool } from "../../src/events/pool.ts";
-import { decodeSnapshot, encodeSnapshot, stateDocument } from "../../src/events/snapshot.ts";
+import { decodeSnapshot, encodeSnapshot } from "../../src/events/snapshot.ts";
 import { type FabricState, initialState } from "../../src/events/state.ts";
+import { stateDocument } from "../../src/events/state-document.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import { FABRIC, history, steps, tell } from "../support/arbitraries.ts";
 
@@ -149,6 +150,8 @@ function expectOwnership(state: FabricState): void {
   expect(leased.length).toBe(state.owners.size);
   const pools = [state.config?.ipv4 ?? null, state.config?.ipv6 ?? null];
   const foreign = [...state.peers.values()].map(({ subnet }) => subnet);
+  const taken = [...state.taken.ipv4, ...state.taken.ipv6].map(({ subnet }) => subnet);
+  expect(taken.sort()).toEqual([...foreign, ...state.owners.keys()].sort());
   leased.forEach(([subnet], i) => {
     expect(pools.some((pool) => pool !== null && inPool(pool, subnet))).toBe(true);
     const others = [...leased.slice(0, i).map(([other]) => other), ...foreign];

@@ -63,18 +63,23 @@ describe("memory log", () => {
   }, 20_000);
 });
 
-/** Few ids and subjects, so that repeats and conflicts are common. */
+const SUBJECTS = ["node.a.lease", "node.b.lease", "admin.config"];
+
+/**
+ * Few ids and subjects, so that repeats and conflicts are common. An id stands for one intent, so
+ * it decides the rest: servers from 2.12 on look at the expected sequence before the id, and would
+ * answer an id used for two intents differently.
+ */
 function appendOf(): fc.Arbitrary<Append> {
-  return fc
-    .record({
-      subject: fc.constantFrom("node.a.lease", "node.b.lease", "admin.config"),
-      payload: fc.string({ maxLength: 4 }).map(bytes),
-      id: fc.integer({ min: 0, max: 30 }).map(String),
-      expectLastSubjectSeq: fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined }),
-    })
-    .map(({ expectLastSubjectSeq, ...message }) =>
-      expectLastSubjectSeq === undefined ? message : { ...message, expectLastSubjectSeq },
-    );
+  return fc.integer({ min: 0, max: 44 }).map((number) => {
+    const message = {
+      subject: SUBJECTS[number % SUBJECTS.length] ?? "",
+      payload: bytes(`p${number}`),
+      id: String(number),
+    };
+    const expected = Math.floor(number / SUBJECTS.length) % 6;
+    return expected === 5 ? message : { ...message, expectLastSubjectSeq: expected };
+  });
 }
 
 async function outcomes(log: EventLog, messages: readonly Append[]): Promise<Appended[]> {

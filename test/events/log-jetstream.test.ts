@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Append, type EventLog, LogError, type Recorded } from "../../src/events/log.ts";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import { bytes, take, text } from "../support/contract-log.ts";
+import { follow, until } from "../support/follow-log.ts";
 import { TestNats } from "../support/nats.ts";
 import { deleteMessage, deleteStream, makeStream } from "../support/nats-admin.ts";
 
@@ -293,24 +294,6 @@ async function appendAll(count: number): Promise<void> {
   for (const name of names(count)) await log.append(message(name));
 }
 
-/** As an agent does it: reads again from where it stands, for as long as the log is unreachable. */
-async function follow(from: EventLog, count: number): Promise<Recorded[]> {
-  const records: Recorded[] = [];
-  while (records.length < count) {
-    try {
-      for await (const batch of from.read(records.length + 1, new AbortController().signal)) {
-        records.push(...batch);
-        if (records.length >= count) break;
-      }
-    } catch (error) {
-      if (!(error instanceof LogError) || error.kind !== "unreachable") throw error;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-  expect(records.map(({ seq }) => seq)).toEqual(Array.from({ length: count }, (_, i) => i + 1));
-  return records;
-}
-
 /** When it is, the server has forgotten the ids of all that was stored before it. */
 async function untilStoredTwice(to: EventLog, message: Append): Promise<void> {
   await to.append(message);
@@ -354,13 +337,3 @@ async function lastSeq(): Promise<number> {
 }
 
 /** Polls; `unreachable` counts as not yet. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (;;) {
-    const met = await condition().catch((error: unknown) => {
-      if (error instanceof LogError && error.kind === "unreachable") return false;
-      throw error;
-    });
-    if (met) return;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}

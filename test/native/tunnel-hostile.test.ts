@@ -2,13 +2,15 @@
 // They are sent with a raw socket, so also the outer source is a lie; what arrives in the pod is
 // counted by the pod's own kernel.
 
-import { describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
+import { inject, injectSteadily, type Sender } from "../support/inject.ts";
 import { requireRoot } from "../support/netns.ts";
-import { ACK, build, concat, type PacketSpec } from "../support/packet.ts";
+import { ACK, build, concat, l3Length, type PacketSpec } from "../support/packet.ts";
+import { packetsIn } from "../support/snmp.ts";
 import {
-  ipReceived,
   makeTunnelPair,
+  type PairOptions,
   PORT,
   type TunnelPair,
   transfer,
@@ -16,12 +18,18 @@ import {
   underlayIp,
   untilValue,
 } from "../support/tunnel.ts";
-import { nativeTool } from "../support/tunnel-build.ts";
 
 const root = requireRoot("the tunnel's source check");
+const COUNT = 20;
 
-const spec: PacketSpec = {
-  family: 4,
+const PATHS: readonly [string, PairOptions][] = [
+  ["the kernel path", {}],
+  ["threads only", { features: USERSPACE }],
+  ["an IPv6 underlay", { underlay: 6 }],
+];
+
+const specOf = (family: 4 | 6): PacketSpec => ({
+  family,
   protocol: "udp",
   from: 2,
   to: 1,
@@ -37,93 +45,131 @@ const spec: PacketSpec = {
   window: 0,
   options: new Uint8Array(),
   payload: new Uint8Array(40).fill(0x5a),
-};
+});
 
-function inject(pair: TunnelPair, source: string, port: number, payloads: Uint8Array[]): number {
-  const list = payloads.map((payload) => {
-    const length = new Uint8Array(4);
-    new DataView(length.buffer).setUint32(0, payload.length, true);
-    return concat(length, payload);
-  });
-  const command = [nativeTool("inject"), source, String(port), underlayIp(1), String(PORT)];
-  const child = Bun.spawnSync(["ip", "netns", "exec", pair.two.host.name, ...command], {
-    stdin: concat(...list),
-  });
-  return (JSON.parse(child.stdout.toString()) as { sent: number }).sent;
+type Who = "stranger" | "peer" | "peer by another port";
+
+function senderOf(who: Who, underlay: 4 | 6): Sender {
+  const stranger = underlay === 4 ? "198.18.0.77" : "fd18::77";
+  const source = who === "stranger" ? stranger : underlayIp(2, underlay);
+  return { source, port: who === "peer by another port" ? 4444 : PORT };
 }
 
-/** Waits until the tunnel has seen so many datagrams, delivered or not. */
-async function seen(pair: TunnelPair, datagrams: number): Promise<Record<string, number>> {
-  return await untilValue(() => {
-    const { total } = pair.one.tunnel.counters();
-    const names = Object.keys(total).filter((name) => name.startsWith("rx_drop"));
-    const drops = names.reduce((sum, name) => sum + (total[name] ?? 0), 0);
-    const all = drops + (total.rx_packets ?? 0) + (total.rx_decap_packets ?? 0);
-    return all >= datagrams ? total : null;
-  });
+/** A packet with one byte changed and nothing mended. */
+function altered(packet: Uint8Array, at: number, value: number): Uint8Array {
+  const changed = packet.slice();
+  changed[at] = value;
+  return changed;
 }
 
-const crafted: [string, string, number, Uint8Array, string][] = [
-  ["a stranger's address", "198.18.0.77", PORT, build(spec), "rx_drop_source"],
-  ["a peer's address but another port", underlayIp(2), 4444, build(spec), "rx_drop_source"],
+type Crafted = [what: string, who: Who, payload: Uint8Array, reason: string];
+
+function craftedOf(family: 4 | 6): Crafted[] {
+  const spec = specOf(family);
+  const good = build(spec);
+  const lengthAt = family === 4 ? 2 : 4;
+  const named = (what: string) => `IPv${family}, ${what}`;
+  const cases: Crafted[] = [
+    ["from a stranger", "stranger", good, "source"],
+    ["from a peer's address by another port", "peer by another port", good, "source"],
+    ["with an inner source of another", "peer", build({ ...spec, from: 9 }), "source"],
+    ["with our own inner source", "peer", build({ ...spec, from: 1 }), "source"],
+    ["to a destination not ours", "peer", build({ ...spec, to: 9 }), "destination"],
+    ["with a TTL of 0", "peer", build({ ...spec, ttl: 0 }), "ttl"],
+    ["cut in its header", "peer", good.slice(0, l3Length(family) - 1), "malformed"],
+    ["cut in its payload", "peer", good.slice(0, -1), "malformed"],
+    ["longer than it is, says its header", "peer", altered(good, lengthAt, 0xff), "malformed"],
+    ["a version only", "peer", good.slice(0, 1), "malformed"],
+  ];
+  return cases.map(([what, ...rest]) => [named(what), ...rest]);
+}
+
+const four = build(specOf(4));
+const CRAFTED: Crafted[] = [
+  ...craftedOf(4),
+  ...craftedOf(6),
+  ["nothing", "peer", new Uint8Array(), "malformed"],
+  ["no IP", "peer", new Uint8Array(99).fill(0x10), "malformed"],
+  ["IPv4, with a wrong header checksum", "peer", altered(four, 1, 2), "malformed"],
+  ["IPv4, with a header of 16 bytes", "peer", altered(four, 0, 0x44), "malformed"],
   [
-    "an inner source of another",
-    underlayIp(2),
-    PORT,
-    build({ ...spec, from: 9 }),
-    "rx_drop_source",
+    "IPv4, with a header longer than itself",
+    "peer",
+    altered(four.slice(0, 40), 0, 0x4f),
+    "malformed",
   ],
-  ["our own inner source", underlayIp(2), PORT, build({ ...spec, from: 1 }), "rx_drop_source"],
-  ["a destination not ours", underlayIp(2), PORT, build({ ...spec, to: 9 }), "rx_drop_destination"],
-  ["a TTL of 0", underlayIp(2), PORT, build({ ...spec, ttl: 0 }), "rx_drop_ttl"],
-  ["a cut packet", underlayIp(2), PORT, build(spec).slice(0, 50), "rx_drop_malformed"],
-  ["only a version", underlayIp(2), PORT, Uint8Array.of(0x45), "rx_drop_malformed"],
-  ["nothing", underlayIp(2), PORT, new Uint8Array(), "rx_drop_malformed"],
-  ["no IP", underlayIp(2), PORT, new Uint8Array(99).fill(0x10), "rx_drop_malformed"],
-  ["a wrong header checksum", underlayIp(2), PORT, damaged(), "rx_drop_malformed"],
+  ["IPv4, shorter than its header", "peer", altered(altered(four, 2, 0), 3, 19), "malformed"],
 ];
 
-function damaged(): Uint8Array {
-  const packet = build({ ...spec, tos: 1 });
-  packet[1] = 2;
-  return packet;
+const dropsOf = (total: Readonly<Record<string, number>>): number =>
+  Object.entries(total)
+    .filter(([name]) => name.startsWith("rx_drop"))
+    .reduce((sum, [, count]) => sum + count, 0);
+
+function countsOf({ one }: TunnelPair) {
+  const { total } = one.tunnel.counters();
+  const drops = dropsOf(total);
+  return { total, drops, all: drops + (total.rx_packets ?? 0) + (total.rx_decap_packets ?? 0) };
 }
 
-describe.if(root).each([
-  ["the kernel path", {}],
-  ["threads only", USERSPACE],
-])("hostile datagrams, by %s", (_name, features) => {
-  test.each(crafted)("with %s are counted and not delivered", async (_what, ...args) => {
-    const [source, port, payload, reason] = args;
-    using pair = makeTunnelPair({ features });
-    const before = ipReceived(pair.one.pod);
-    expect(inject(pair, source, port, Array<Uint8Array>(20).fill(payload))).toBe(20);
-    const total = await seen(pair, 20);
-    expect(total[reason]).toBe(20);
-    expect(ipReceived(pair.one.pod)).toBe(before);
+/** Waits until the tunnel has seen so many more datagrams than `before`, delivered or not. */
+async function seen(pair: TunnelPair, before: ReturnType<typeof countsOf>, datagrams: number) {
+  return await untilValue(() => {
+    const now = countsOf(pair);
+    return now.all >= before.all + datagrams ? now : null;
+  });
+}
+
+describe.if(root).each(PATHS)("hostile datagrams, by %s", (_name, options) => {
+  const underlay = options.underlay ?? 4;
+  let pair: TunnelPair;
+
+  beforeAll(() => {
+    pair = makeTunnelPair(options);
+  });
+  afterAll(() => pair?.[Symbol.dispose]());
+
+  test.each(CRAFTED)("%s: counted and not delivered", async (_what, who, payload, reason) => {
+    const [before, arrived] = [countsOf(pair), packetsIn(pair.one.pod)];
+    const sender = senderOf(who, underlay);
+    expect(inject(pair, sender, Array<Uint8Array>(COUNT).fill(payload))).toBe(COUNT);
+    const { total } = await seen(pair, before, COUNT);
+    const name = `rx_drop_${reason}`;
+    expect((total[name] ?? 0) - (before.total[name] ?? 0)).toBe(COUNT);
+    expect(packetsIn(pair.one.pod)).toBe(arrived);
   });
 
-  test("the same from the right peer is delivered, so the tests above can fail", async () => {
-    using pair = makeTunnelPair({ features });
-    const before = ipReceived(pair.one.pod);
-    inject(pair, underlayIp(2), PORT, Array<Uint8Array>(20).fill(build(spec)));
-    await seen(pair, 20);
+  test.each([4, 6] as const)("IPv%s from the right peer is delivered", async (family) => {
+    const [before, arrived] = [countsOf(pair), packetsIn(pair.one.pod)];
+    const payloads = Array<Uint8Array>(COUNT).fill(build(specOf(family)));
+    inject(pair, senderOf("peer", underlay), payloads);
+    const { drops } = await seen(pair, before, COUNT);
+    expect(drops).toBe(before.drops);
     // Twenty, or fewer when they were merged
-    expect(ipReceived(pair.one.pod)).toBeGreaterThan(before);
+    await untilValue(() => (packetsIn(pair.one.pod) > arrived ? true : null));
   });
 
-  test("thousands of random ones deliver nothing and do not stop a transfer", async () => {
-    using pair = makeTunnelPair({ features });
+  test("10 000 a second of a stranger's deliver nothing and do not stop a transfer", async () => {
+    const before = countsOf(pair);
     const random = fc.sample(fc.uint8Array({ minLength: 0, maxLength: 200 }), {
       numRuns: 2000,
       seed: 11,
     });
-    const headed = random.map((bytes) => concat(build(spec).slice(0, bytes.length % 29), bytes));
-    const moving = transfer(pair, "tcp", `${64 * 2 ** 20}`);
-    for (let i = 0; i < 5; i++) inject(pair, "198.18.0.77", PORT, headed);
-    expect(await moving).toEqual({ bytes: 64 * 2 ** 20, wrong: 0 });
-    const total = await seen(pair, 10_000);
-    const drops = (total.rx_drop_source ?? 0) + (total.rx_drop_malformed ?? 0);
-    expect(drops).toBe(10_000);
-  });
+    const headed = random.map((bytes) => concat(four.slice(0, bytes.length % 29), bytes));
+    const crafted = CRAFTED.map(([, , payload]) => payload);
+    const flood = injectSteadily(pair, senderOf("stranger", underlay), [...headed, ...crafted], {
+      perSecond: 10_000,
+      count: 10_000,
+    });
+    expect(await transfer(pair, "tcp", `${64 * 2 ** 20}`)).toEqual({
+      bytes: 64 * 2 ** 20,
+      wrong: 0,
+    });
+    expect(await flood).toBe(10_000);
+    const { drops } = await untilValue(() => {
+      const now = countsOf(pair);
+      return now.drops >= before.drops + 10_000 ? now : null;
+    });
+    expect(drops).toBe(before.drops + 10_000);
+  }, 20_000);
 });

@@ -1,5 +1,6 @@
-// An agent under a service manager that keeps its descriptors (sd_notify(3), FDSTORE), by the packet
-// path's threads, which are gone with the process: packets wait until the next one reads them.
+// An agent under a service manager that keeps its descriptors (sd_notify(3), FDSTORE), by the
+// packet path's threads, which are gone with the process: packets wait until the next one reads
+// them.
 
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";

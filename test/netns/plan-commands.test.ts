@@ -26,6 +26,7 @@ function bareHost(): Netns {
   netns.ip("addr add 2001:db8::1/64 dev eth0 nodad");
   netns.ip("link set eth0 up");
   netns.ip("link set eth9 up");
+  netns.ip("link add br0 type bridge");
   return netns;
 }
 
@@ -43,6 +44,12 @@ function runAll(netns: Netns, commands: readonly string[]): void {
   for (const line of commands) netns.exec(["sh", "-ec", line]);
 }
 
+async function heal(netns: Netns, plan: Plan): Promise<string[]> {
+  const commands = await remaining(netns, plan);
+  runAll(netns, commands);
+  return commands;
+}
+
 async function remaining(netns: Netns, plan: Plan): Promise<string[]> {
   const kernel = new NetlinkKernel({ netns: netns.path });
   try {
@@ -53,11 +60,18 @@ async function remaining(netns: Netns, plan: Plan): Promise<string[]> {
   }
 }
 
+const BACKENDS = {
+  vxlan: { Type: "vxlan" },
+  DirectRouting: { Type: "vxlan", DirectRouting: true, VNI: 9, Port: 4789, GBP: true },
+  "on-miss": { Type: "vxlan", Mode: "on-miss" },
+  multicast: { Type: "vxlan", Mode: "multicast", Group: "239.1.1.1" },
+  "multicast over IPv6 into a bridge": { Mode: "multicast", Group: "ff05::1", Bridge: "br0" },
+  "head-end": { Type: "vxlan", Mode: "head-end", VNI: 9, GBP: true },
+  "head-end over IPv6": { Type: "vxlan", Mode: "head-end", Underlay: "ipv6" },
+};
+
 describe.skipIf(!requireRoot("plan commands"))("a plan as commands", () => {
-  for (const [name, backend] of Object.entries({
-    vxlan: { Type: "vxlan" },
-    DirectRouting: { Type: "vxlan", DirectRouting: true, VNI: 9, Port: 4789, GBP: true },
-  })) {
+  for (const [name, backend] of Object.entries(BACKENDS)) {
     test(`builds what the plan wants, with ${name}`, async () => {
       const netns = bareHost();
       const plan = desired(dual(backend).state(), "h1");
@@ -121,3 +135,35 @@ describe.skipIf(!requireRoot("plan commands"))("a plan as commands", () => {
     expect(netns.exec(["nft", "list", "tables"])).toBe("");
   });
 });
+
+describe.skipIf(!requireRoot("plan commands of a flat segment"))(
+  "a flat segment's commands",
+  () => {
+    test("heal copy by copy and group by group", async () => {
+      const netns = bareHost();
+      const plan = desired(dual({ Mode: "head-end" }).state(), "h1");
+      runAll(netns, describePlan(plan));
+      const nobody = "00:00:00:00:00:00 dev heddle.1";
+      netns.bridge(`fdb del ${nobody} dst 198.18.0.2 self`);
+      netns.bridge(`fdb append ${nobody} dst 198.18.0.99 self permanent`);
+      netns.bridge("fdb add 02:00:00:00:00:77 dev heddle.1 dst 198.18.0.2 self dynamic");
+      expect(await heal(netns, plan)).toEqual([
+        `bridge fdb append ${nobody} dst 198.18.0.2 self permanent`,
+        `bridge fdb del ${nobody} dst 198.18.0.99 self`,
+      ]);
+      expect(await remaining(netns, plan)).toEqual([]);
+
+      const grouped = desired(dual({ Mode: "multicast", Group: "239.1.1.1" }).state(), "h1");
+      expect(await heal(netns, grouped)).not.toEqual([]);
+      netns.bridge(`fdb del ${nobody} dst 239.1.1.1 via eth0 self`);
+      netns.bridge(`fdb append ${nobody} dst 239.1.1.9 via eth0 self permanent`);
+      expect(await heal(netns, grouped)).toEqual([
+        `bridge fdb append ${nobody} dst 239.1.1.1 via eth0 self permanent`,
+        `bridge fdb del ${nobody} dst 239.1.1.9 via eth0 self`,
+      ]);
+      netns.ip("link set heddle.1 type vxlan id 1 dev eth0 local 198.18.0.1 group 239.9.9.9");
+      expect((await heal(netns, grouped))[0]).toStartWith("ip link del heddle.1 && ip link add");
+      expect(await remaining(netns, grouped)).toEqual([]);
+    });
+  },
+);

@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Draft } from "../../src/events/event.ts";
 import { describePlan } from "../../src/reconcilers/describe.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import type { Plan } from "../../src/reconcilers/plan.ts";
@@ -14,7 +15,20 @@ const FOLDER = join(import.meta.dir, "../fixtures/plan");
 const V4 = { Network: "10.5.0.0/16" };
 const V6 = { EnableIPv6: true, IPv6Network: "fd00:5::/48" };
 const UDP = { backend: "udp", vtepMac: null, vtepMacV6: null } as const;
+const PORT = { Bridge: "br0" };
 const FAR = { publicIp: "203.0.113.7", underlay: { local: "203.0.113.7" } };
+
+function onMiss(backend: object): History {
+  return history("default", "h1")
+    .config({ ...V4, Backend: backend })
+    .join("h1")
+    .claim("h1", ["10.5.1.0/24"]);
+}
+
+function missed(...subnets: string[]): Draft {
+  const answered = subnets.map((subnet) => ({ subnet, peer: "p", waitedUs: null }));
+  return { type: "NeighborMissed", data: { node: "h1", answered, unknown: [], suppressed: 0 } };
+}
 
 const cases: { readonly [name: string]: { readonly says: string; readonly log: History } } = {
   "vxlan-v4": {
@@ -57,6 +71,26 @@ const cases: { readonly [name: string]: { readonly says: string; readonly log: H
       .join("h2", { publicIp: "203.0.113.2" })
       .claim("h2", ["10.5.2.0/24"]),
   },
+  "on-miss-v4": {
+    says: "routes to every peer, has entries for the one it holds, and the rest is unreachable",
+    log: onMiss({ Mode: "on-miss" })
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24"])
+      .join("h3")
+      .claim("h3", ["10.5.3.0/24"])
+      .append(missed("10.5.3.0/24")),
+  },
+  "hybrid-dual-direct": {
+    says: "holds entries by family, for foreign peers too, and none for peers on the same link",
+    log: history("default", "h1")
+      .config({ ...V4, ...V6, Backend: { Mode: "hybrid", HotPeers: 2, DirectRouting: true } })
+      .join("h1", { underlay: { onlink: ["198.18.0.0/24", "2001:db8:5::/64"] } })
+      .claim("h1", ["10.5.1.0/24", "fd00:5:0:1::/64"])
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24", "fd00:5:0:2::/64"])
+      .peer("f5", "172.30.0.0/20", "203.0.113.9", "02:00:00:00:00:f5")
+      .append(missed("10.5.2.0/24", "fd00:5:0:2::/64", "172.30.0.0/20")),
+  },
   "direct-routing": {
     says: "routes plainly to peers on the same link and tunnels to the others",
     log: history("default")
@@ -67,6 +101,56 @@ const cases: { readonly [name: string]: { readonly says: string; readonly log: H
       .claim("h2", ["10.5.2.0/24"])
       .join("h3", FAR)
       .claim("h3", ["10.5.3.0/24"]),
+  },
+  multicast: {
+    says: "one device joined to the group, the network on-link, and no object for a peer",
+    log: history("default")
+      .config({ ...V4, Backend: { Type: "vxlan", Mode: "multicast", Group: "239.1.1.1" } })
+      .join("h1")
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24"]),
+  },
+  "multicast-v6-dual": {
+    says: "carries both families over IPv6, with 70 bytes less, as a port of the bridge named",
+    log: history("default")
+      .config({ ...V4, ...V6, Backend: { VNI: 7, Mode: "multicast", Group: "ff05::7", ...PORT } })
+      .join("h1", { publicIp: null, vtepMac: null, underlay: { mtu: 1340, local: null } })
+      .claim("h1", ["10.5.1.0/24", "fd00:5:0:1::/64"])
+      .join("h2", { publicIp: null, vtepMac: null })
+      .claim("h2", ["10.5.2.0/24", "fd00:5:0:2::/64"]),
+  },
+  "head-end-dual": {
+    says: "sends a copy to every peer with an address, foreign ones too, and names the others",
+    log: history("default")
+      .config({ ...V4, ...V6, Backend: { Mode: "head-end", MTU: 9000, GBP: true } })
+      .join("h1")
+      .claim("h1", ["10.5.1.0/24", "fd00:5:0:1::/64"])
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24", "fd00:5:0:2::/64"])
+      .join("h3", { publicIp: null })
+      .claim("h3", ["10.5.3.0/24", "fd00:5:0:3::/64"])
+      .peer("switch", "10.5.200.0/24", "198.18.9.9")
+      .peer("outside", "192.168.7.0/24", "198.18.9.10")
+      .peer("six", "10.5.201.0/24", "2001:db8::9:11"),
+  },
+  "head-end-v6": {
+    says: "carries IPv4 over IPv6 where the configuration says so",
+    log: history("default")
+      .config({ ...V4, Backend: { Mode: "head-end", Underlay: "ipv6" } })
+      .join("h1")
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24"]),
+  },
+  "head-end-no-address": {
+    says: "has no segment, and says so, on a host without an address of the underlay's family",
+    log: history("default")
+      .config({ ...V4, Backend: { Mode: "head-end", Underlay: "ipv6" } })
+      .join("h1", { publicIpv6: null, vtepMacV6: null, underlay: { localv6: null } })
+      .claim("h1", ["10.5.1.0/24"])
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24"]),
   },
   "host-gw-off-link": {
     says: "reports a peer on another link and programs nothing for it",

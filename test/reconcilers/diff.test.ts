@@ -48,7 +48,7 @@ describe("diff of any wanted and any found state", () => {
         for (const noun of NOUNS) {
           for (const [key, object] of tableOf(have, noun)) {
             const dev = deviceOf(noun, object);
-            if (tableOf(want, noun).has(key) || isOurs(noun, object, have)) continue;
+            if (tableOf(want, noun).has(key) || isOurs(noun, object, want, have)) continue;
             if (dev !== null && gone.has(dev)) continue;
             // A unicast MAC has one remote; setting ours takes another's place.
             if (noun === "fdb" && want.links.has(dev ?? "")) continue;
@@ -102,7 +102,9 @@ describe("diff on a host", () => {
     if (link === undefined) throw new Error("no device");
     found.links.set("heddle.1", { ...link, vni: 2 });
     const ops = diff(before, found, KEEP).map((op) => `${op.verb} ${op.noun}`);
-    expect(ops).toEqual(["set link", "set addr", "set fdb", "set neigh", "set route"]);
+    const sysctls = ["set sysctl", "set sysctl"];
+    const entries = ["set fdb", "set neigh", "set route"];
+    expect(ops).toEqual(["set link", "set addr", ...sysctls, ...entries]);
   });
 
   test("a new MAC address sets the neighbours again, which the kernel drops", () => {
@@ -158,7 +160,7 @@ describe("diff on a host", () => {
 
   test("a switch is never turned back", () => {
     const ops = diff(emptyKernelState(), before, PRUNE);
-    expect(before.sysctls.size).toBe(1);
+    expect(before.sysctls.size).toBe(3);
     expect(ops.filter((op) => op.noun === "sysctl")).toEqual([]);
   });
 });
@@ -172,13 +174,20 @@ function missingIn(want: KernelState, have: KernelState): string[] {
 }
 
 /** Whatever our rule for this noun says, on devices that carry our mark. */
-function isOurs(noun: Noun, object: NounTypes[Noun], have: KernelState): boolean {
+function isOurs(
+  noun: Noun,
+  object: NounTypes[Noun],
+  want: KernelState,
+  have: KernelState,
+): boolean {
   const rules = nouns[noun] as NounRules<NounTypes[Noun]>;
   const devices = new Set<string>();
   for (const { name, alias } of have.links.values()) {
     if (alias === `heddle ${FABRIC}`) devices.add(name);
   }
-  return rules.owned(object, { fabric: FABRIC, devices });
+  const learning = new Set<string>();
+  for (const link of want.links.values()) if (link.learning) learning.add(link.name);
+  return rules.owned(object, { fabric: FABRIC, devices, learning });
 }
 
 function devicesThatGo(want: KernelState, have: KernelState): Set<string> {

@@ -3,6 +3,7 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { ANY_MAC } from "../../src/reconcilers/kernel-state.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
 import type { KernelUnderTest } from "../support/contract-kernel.ts";
 import { modelKernel, realKernel } from "../support/kernel-hosts.ts";
@@ -14,13 +15,19 @@ const RUNS = Number(process.env.HEDDLE_RUNS ?? 25);
 /** A step is an op, or something done behind our back. */
 type Step = { readonly op: Op } | { readonly up: boolean } | { readonly delLink: true };
 
-const macs = fc.constantFrom("02:00:00:00:01:01", "02:00:00:00:01:02");
+const macs = fc.constantFrom("02:00:00:00:01:01", "02:00:00:00:01:02", ANY_MAC);
 const targets = fc.constantFrom("10.5.2.0", "10.5.9.7", "fd00:5:2::", "2001:db8::7");
 const gateways = fc.constantFrom("10.5.2.0", "10.5.1.0", "10.5.9.7", "198.18.0.9");
 const gateways6 = fc.constantFrom("fd00:5:2::", "fd00:5:1::", "2001:db8::7", "fd00:5:1::9");
 const remotes = fc.constantFrom("198.18.0.2", "198.18.0.3", "2001:db8::2");
 const addresses = fc.constantFrom("10.5.1.0/32", "10.5.9.0/24", "fd00:5:1::/128", "fd00:5:1::/64");
-const links = [link, { ...link, mtu: 1300 }, { ...link, vni: 9 }, { ...link, up: false }, link6];
+const links = [
+  ...[link, { ...link, mtu: 1300 }, { ...link, vni: 9 }, { ...link, up: false }, link6],
+  ...[
+    { ...link, learning: true },
+    { ...link, group: "239.1.1.1" },
+  ],
+];
 const devs = fc.constantFrom(dev, "eth0");
 
 const ops: fc.Arbitrary<Op> = fc.oneof(

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { describe as command, driftOf } from "../../src/reconcilers/describe.ts";
 import {
   type Addr,
+  ANY_MAC,
   type Fdb,
   keyOf,
   type Link,
@@ -17,7 +18,7 @@ import type { Op } from "../../src/reconcilers/op.ts";
 import { ruleTable } from "../../src/reconcilers/rule.ts";
 import { sysctlDevice } from "../../src/reconcilers/sysctl.ts";
 
-const BY = { fabric: "blue", devices: new Set(["heddle.1"]) };
+const BY = { fabric: "blue", devices: new Set(["heddle.1"]), learning: new Set<string>() };
 
 const link: Link = {
   name: "heddle.1",
@@ -91,6 +92,15 @@ describe("ours", () => {
     for (const address of ["fd00::1/128", "fec0::1/64", "2001:db8::/128"]) {
       expect(nouns.addr.owned({ ...addr, address }, BY)).toBe(true);
     }
+  });
+
+  test("is a forwarding entry on a learning device unless it was learnt", () => {
+    const by = { ...BY, learning: new Set(["heddle.1"]) };
+    const learnt = { ...fdb, permanent: false };
+    expect(nouns.fdb.owned(learnt, by)).toBe(false);
+    expect(nouns.fdb.owned(learnt, BY)).toBe(true);
+    expect(nouns.fdb.owned(fdb, by)).toBe(true);
+    expect(nouns.fdb.owned({ ...learnt, mac: ANY_MAC }, by)).toBe(true);
   });
 
   test("is the table of the fabric's own name, and never a switch", () => {

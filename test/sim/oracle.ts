@@ -6,8 +6,8 @@ import { type Chain, extend, genesis, hex } from "../../src/agent/chain.ts";
 import { overlaps, prefixOf } from "../../src/events/address.ts";
 import type { fold } from "../../src/events/fold.ts";
 import type { Recorded } from "../../src/events/log.ts";
-import { stateDocument } from "../../src/events/snapshot.ts";
 import { type FabricState, initialState } from "../../src/events/state.ts";
+import { stateDocument } from "../../src/events/state-document.ts";
 import type { MemoryLog } from "../support/log-memory.ts";
 
 export interface OracleDeps {

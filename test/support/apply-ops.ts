@@ -1,8 +1,9 @@
 // What ops do to a kernel, on plain maps: no errors, no checks, only the side effects that diff
-// relies on (a device takes its contents with it, a MAC keeps one remote). For properties of diff;
-// the full model of a kernel is elsewhere.
+// relies on (a device takes its contents with it, a MAC keeps one remote, the zero MAC many). For
+// properties of diff; the full model of a kernel is elsewhere.
 
 import { deviceOf } from "../../src/reconcilers/diff.ts";
+import { isReplica } from "../../src/reconcilers/fdb.ts";
 import {
   emptyKernelState,
   type KernelState,
@@ -27,7 +28,7 @@ export function copyOf(state: KernelState): MutableKernelState {
 export function applyOp(state: MutableKernelState, op: Op): void {
   const table = tableOf(state, op.noun);
   if (op.noun === "link") changeLink(state, op.verb === "set" ? op.object : null, op.key);
-  if (op.noun === "fdb" && op.verb === "set" && !state.fdb.has(op.key)) {
+  if (op.noun === "fdb" && op.verb === "set" && !isReplica(op.object) && !state.fdb.has(op.key)) {
     for (const [key, entry] of state.fdb) {
       if (entry.dev === op.object.dev && entry.mac === op.object.mac) state.fdb.delete(key);
     }

@@ -2,8 +2,10 @@
 // two devices, another fabric's, the underlay; objects that are right, altered, left over, foreign.
 
 import fc from "fast-check";
+import { isReplica } from "../../src/reconcilers/fdb.ts";
 import {
   type Addr,
+  ANY_MAC,
   emptyKernelState,
   type Fdb,
   type KernelState,
@@ -77,7 +79,7 @@ const neighOf = (devs: readonly string[], protocol: fc.Arbitrary<number>) =>
 const fdbOf = (devs: readonly string[]) =>
   fc.record<Fdb>({
     dev: fc.constantFrom(...devs),
-    mac: fc.constantFrom(...MACS),
+    mac: fc.constantFrom(...MACS, ANY_MAC, ANY_MAC),
     dst: fc.constantFrom("198.18.0.2", "198.18.0.3"),
     permanent: fc.boolean(),
     extra: fc.constant(null),
@@ -145,6 +147,9 @@ function assemble(all: Parts): KernelState {
   return state;
 }
 
+/** What of an entry must be unique: without a MAC it is one of many. */
+const remoteOf = (o: Fdb) => (isReplica(o) ? keyOf.fdb(o) : `${o.dev} ${o.mac}`);
+
 function some<T>(item: fc.Arbitrary<T>): fc.Arbitrary<T[]> {
   return fc.array(item, { maxLength: 6 });
 }
@@ -156,7 +161,7 @@ export const wantedState: fc.Arbitrary<KernelState> = fc
     addrs: some(addrOf(OURS)),
     routes: some(routeOf([...OURS, "eth0"], fc.constant(PROTOCOL))),
     neighs: some(neighOf(OURS, fc.constant(PROTOCOL))),
-    fdb: fc.uniqueArray(fdbOf(OURS), { maxLength: 4, selector: (o) => `${o.dev} ${o.mac}` }),
+    fdb: fc.uniqueArray(fdbOf(OURS), { maxLength: 4, selector: remoteOf }),
     sysctls: some(sysctlOf),
     rules: fc.array(tableOf, { maxLength: 1 }),
     peers: some(peerOf(OURS)),

@@ -4,6 +4,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import { type KernelState, keyOf, type RuleTable } from "../../src/reconcilers/kernel-state.ts";
+import { mapOf } from "../../src/reconcilers/nouns.ts";
 import type { Op, OpOutcome } from "../../src/reconcilers/op.ts";
 import {
   del,
@@ -32,6 +33,8 @@ export interface Foreign {
   delLink(dev: string): void;
   /** A bridge of that name. */
   addBridge(name: string): void;
+  /** An entry that the device might have learnt. */
+  learn(dev: string, mac: string, dst: string): void;
   /** Appends a rule `counter` to a chain. */
   addRule(table: RuleTable, chain: string): void;
   /** Whether a device exists, as an independent reader sees it. */
@@ -84,17 +87,7 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       await build();
       const state = await kernel.observe(scope);
       for (const op of hostOps) {
-        const map = {
-          link: state.links,
-          addr: state.addrs,
-          neigh: state.neighs,
-          fdb: state.fdb,
-          route: state.routes,
-          sysctl: state.sysctls,
-          rule: state.rules,
-          peer: state.peers,
-        }[op.noun];
-        expect(map.get(op.key) as unknown).toEqual(op.object);
+        expect(state[mapOf[op.noun]].get(op.key) as unknown).toEqual(op.object);
       }
       const { links, addrs, routes, neighs, fdb: entries } = state;
       expect([links.size, addrs.size, routes.size, neighs.size, entries.size]).toEqual([
@@ -202,9 +195,11 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       { learning: true },
       { local: "198.18.0.7" },
       { underlay: "eth1" },
+      { master: "br0" },
       { local: "198.18.1.1", underlay: "eth1", mtu: 1400, alias: "heddle other" },
     ]) {
       test(`changes ${Object.keys(change)} in place and loses nothing`, async () => {
+        foreign.addBridge("br0");
         await build();
         const before = keys(await kernel.observe(scope));
         expect(await apply(set("link", { ...link, ...change }, link))).toEqual([0]);
@@ -219,6 +214,8 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       { port: 4789 },
       { gbp: true },
       { local: "2001:db8::1", mtu: 1430 },
+      { group: "239.1.1.1" },
+      { local: "2001:db8::1", mtu: 1430, group: "ff05::1" },
     ]) {
       test(`changes ${JSON.stringify(change)} with a new, empty device`, async () => {
         await apply(set("link", link), set("neigh", neigh(dev, "10.5.2.0")));

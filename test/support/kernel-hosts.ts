@@ -4,7 +4,7 @@
 import { NetlinkKernel } from "../../src/reconcilers/kernel-netlink.ts";
 import type { Foreign, KernelUnderTest } from "./contract-kernel.ts";
 import { hostLink, KernelModel } from "./kernel-model.ts";
-import { route } from "./kernel-objects.ts";
+import { fdb, route } from "./kernel-objects.ts";
 import { joinByVeth, makeNetns, type Netns } from "./netns.ts";
 
 function realForeign(netns: Netns): Foreign {
@@ -18,6 +18,8 @@ function realForeign(netns: Netns): Foreign {
     setUp: (dev, up) => void netns.ip(`link set ${dev} ${up ? "up" : "down"}`),
     delLink: (dev) => void netns.ip(`link del ${dev}`),
     addBridge: (name) => void netns.ip(`link add ${name} type bridge`),
+    learn: (dev, mac, dst) =>
+      void netns.bridge(`fdb add ${mac} dev ${dev} dst ${dst} self dynamic`),
     addRule: ({ family: of, name }, chain) =>
       void netns.exec(["nft", "add", "rule", of, name, chain, "counter"]),
     hasLink: (dev) => netns.ipJson("link show").some((row) => row.ifname === dev),
@@ -53,6 +55,7 @@ function modelForeign(model: KernelModel): Foreign {
     setUp: (dev, up) => model.setUp(dev, up),
     delLink: (dev) => model.remove("link", dev),
     addBridge: (name) => model.put("link", hostLink(name, { kind: "bridge" })),
+    learn: (dev, mac, dst) => model.put("fdb", { ...fdb(dev, dst, mac), permanent: false }),
     addRule: (table, chain) =>
       model.put("rule", {
         ...table,

@@ -4,9 +4,11 @@
 // one is wrong. Faults are injected by the test, driven by the test's own generator.
 
 import { familyOf, type Ip } from "../../src/events/address.ts";
+import { isLearnt, isReplica } from "../../src/reconcilers/fdb.ts";
 import type { HostFacts, Kernel, Scope, Watch } from "../../src/reconcilers/kernel.ts";
 import {
   type Addr,
+  ANY_MAC,
   emptyKernelState,
   type Fdb,
   type KernelState,
@@ -18,6 +20,7 @@ import {
 } from "../../src/reconcilers/kernel-state.ts";
 import { mustRecreate } from "../../src/reconcilers/link.ts";
 import type { NounTypes, Op, OpOutcome } from "../../src/reconcilers/op.ts";
+import { factsOf } from "./kernel-model-facts.ts";
 import {
   connectedRoutes,
   ENODEV,
@@ -101,6 +104,11 @@ export class KernelModel implements Kernel {
     this.#notify();
   }
 
+  /** Of the device that has this name now, or null. */
+  indexOf(dev: string): number | null {
+    return this.#indexes.get(dev) ?? null;
+  }
+
   // Faults.
 
   /** The next op that matches fails with this errno and changes nothing. */
@@ -146,7 +154,7 @@ export class KernelModel implements Kernel {
     copyWhere(
       this.state.fdb,
       found.fdb,
-      ({ dev, permanent }) => devs.has(dev) && (permanent || !found.links.get(dev)?.learning),
+      (entry) => devs.has(entry.dev) && !(found.links.get(entry.dev)?.learning && isLearnt(entry)),
     );
     for (const route of connectedRoutes(this.state.links, this.state.addrs)) {
       if (scope.routeDevs.includes(route.dev)) found.routes.set(keyOf.route(route), route);
@@ -167,7 +175,7 @@ export class KernelModel implements Kernel {
       if (this.#opsToCrash <= 0) return Promise.reject(new ModelCrash("the process died"));
       this.#opsToCrash -= 1;
       const errno = this.#faultFor(op);
-      outcomes.push(errno === null ? this.#applyOne(op) : refused(errno, `injected ${errno}`));
+      outcomes.push(errno === null ? this.applyOne(op) : refused(errno, `injected ${errno}`));
     }
     return Promise.resolve(outcomes);
   }
@@ -178,41 +186,18 @@ export class KernelModel implements Kernel {
   }
 
   facts(): Promise<HostFacts> {
-    const addresses = (dev: string) =>
-      Array.from(this.state.addrs.values())
-        .filter((addr) => addr.dev === dev && !addr.address.startsWith("fe80:"))
-        .map(({ address }) => address);
-    const defaults = (dst: string) =>
-      Array.from(this.state.routes.values())
-        .filter((route) => route.dst === dst)
-        .sort((a, b) => a.metric - b.metric)
-        .map(({ dev }) => dev);
-    return Promise.resolve({
-      devices: Array.from(this.state.links.values(), (link) => ({
-        name: link.name,
-        index: this.#indexes.get(link.name) ?? 0,
-        kind: link.kind,
-        mtu: link.mtu,
-        up: link.up,
-        mac: link.mac,
-        alias: link.alias,
-        addresses: addresses(link.name),
-      })),
-      defaultDevs: { ipv4: defaults("0.0.0.0/0"), ipv6: defaults("::/0") },
-      onlink: this.#routing()
-        .routes.filter(({ via, protocol }) => via === null && protocol !== PROTOCOL)
-        .filter(({ dst }) => !dst.startsWith("fe80:") && !dst.endsWith("/0"))
-        .map(({ dev, dst }) => ({ dev, prefix: dst })),
-    });
+    return Promise.resolve(factsOf(this.state, this.#routing(), this.#indexes));
   }
 
   routeTo(ip: Ip): Promise<string | null> {
-    return Promise.resolve(lookup(this.#routing(), ip)?.dev ?? null);
+    // A route that leads nowhere has no device.
+    return Promise.resolve(lookup(this.#routing(), ip)?.dev || null);
   }
 
   // How ops work.
 
-  #applyOne(op: Op): OpOutcome {
+  /** Within this turn, faults aside. */
+  applyOne(op: Op): OpOutcome {
     switch (op.noun) {
       case "link":
         return this.#applyLink(op.verb, op.object);
@@ -271,7 +256,10 @@ export class KernelModel implements Kernel {
     // Forwarding entries of other kinds of devices are not what we mean.
     if (link.kind !== "vxlan") return refused(95, "EOPNOTSUPP");
     if (familyOf(entry.dst) !== familyOf(link.local)) return refused(97, "EAFNOSUPPORT");
-    for (const [key, other] of this.state.fdb) {
+    if (entry.via !== undefined && !this.state.links.has(entry.via)) {
+      return refused(ENODEV, `ENODEV: no device ${entry.via}`);
+    }
+    for (const [key, other] of isReplica(entry) ? [] : this.state.fdb) {
       if (other.dev === entry.dev && other.mac === entry.mac) this.state.fdb.delete(key);
     }
     this.state.fdb.set(keyOf.fdb(entry), entry);
@@ -320,14 +308,21 @@ export class KernelModel implements Kernel {
     if (want.kind !== "tun" && !this.state.links.has(want.underlay)) {
       return refused(ENODEV, `ENODEV: no underlay device ${want.underlay}`);
     }
+    if (want.master !== undefined && !this.state.links.has(want.master)) {
+      return refused(ENODEV, `ENODEV: no bridge ${want.master}`);
+    }
     const inPlace = have !== undefined && !mustRecreate(want, have);
     if (have !== undefined && !inPlace) this.#dropLink(want.name);
     if (!inPlace) this.#makeLink(want);
     else {
       // neigh_changeaddr (net/core/neighbour.c): entries were made for the old MAC address.
       if (have.mac !== want.mac) deleteWhere(this.state.neighs, ({ dev }) => dev === want.name);
-      this.state.links.set(want.name, { ...want, up: have.up });
-      this.#setUp({ ...want, up: have.up }, want.up);
+      if (!want.learning) {
+        deleteWhere(this.state.fdb, (o) => o.dev === want.name && isLearnt(o));
+      }
+      const stays = have.master === undefined ? {} : { master: have.master };
+      this.state.links.set(want.name, { ...stays, ...want, up: have.up });
+      this.#setUp({ ...stays, ...want, up: have.up }, want.up);
     }
     return OK;
   }
@@ -336,6 +331,10 @@ export class KernelModel implements Kernel {
     this.state.links.set(link.name, link);
     this.#indexes.set(link.name, this.#nextIndex);
     this.#nextIndex += 1;
+    if (link.group === undefined) return;
+    // The kernel's own (__vxlan_dev_create).
+    const entry = { dev: link.name, mac: ANY_MAC, dst: link.group, permanent: true, extra: null };
+    this.state.fdb.set(keyOf.fdb(entry), { ...entry, via: link.underlay });
   }
 
   #dropLink(name: string): void {
@@ -347,6 +346,9 @@ export class KernelModel implements Kernel {
     deleteWhere(this.state.neighs, on);
     deleteWhere(this.state.fdb, on);
     deleteWhere(this.state.peers, on);
+    for (const { master, ...port } of Array.from(this.state.links.values())) {
+      if (master === name) this.state.links.set(port.name, port);
+    }
     // A vxlan device goes with its underlay (vxlan_handle_lowerdev_unregister).
     for (const link of Array.from(this.state.links.values())) {
       if (link.underlay === name) this.#dropLink(link.name);

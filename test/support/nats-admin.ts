@@ -24,6 +24,16 @@ export function deleteMessage(url: string, stream: string, seq: number): Promise
   });
 }
 
+/** The cluster member that leads a stream; throws while there is none. */
+export async function streamLeader(url: string, name: string): Promise<string> {
+  let leader = "";
+  await administer(url, async (jsm) => {
+    leader = (await jsm.streams.info(name)).cluster?.leader ?? "";
+  });
+  if (leader === "") throw new Error(`${name} has no leader`);
+  return leader;
+}
+
 async function administer(
   url: string,
   work: (jsm: JetStreamManager) => Promise<void>,

@@ -32,6 +32,8 @@ export interface PairOptions {
   readonly queues?: number;
   readonly capabilities?: readonly string[];
   readonly mtuBytes?: number;
+  /** Joins the hosts' underlays; by default with a plain wire. */
+  readonly wire?: (one: Netns, two: Netns) => Disposable;
 }
 
 export const podIp = (number: 1 | 2, family: 4 | 6 = 4) =>
@@ -98,6 +100,16 @@ function makeHost(number: 1 | 2): { host: Netns; pod: Netns } {
   return { host, pod };
 }
 
+/** The underlay end of a host. */
+export function underlayEnd(netns: Netns, number: 1 | 2) {
+  return { netns, dev: "eth0", addresses: [`198.18.0.${number}/24`, `fd18::${number}/64`] };
+}
+
+function plainWire(one: Netns, two: Netns): Disposable {
+  joinByVeth(underlayEnd(one, 1), underlayEnd(two, 2));
+  return { [Symbol.dispose]: () => undefined };
+}
+
 /** Both hosts with open tunnels that know each other. */
 export function makeTunnelPair(options: PairOptions = {}): TunnelPair {
   make("build/libheddle.so");
@@ -106,10 +118,7 @@ export function makeTunnelPair(options: PairOptions = {}): TunnelPair {
   try {
     const [one, two] = [makeHost(1), makeHost(2)];
     made.push(one.host, one.pod, two.host, two.pod);
-    joinByVeth(
-      { netns: one.host, dev: "eth0", addresses: ["198.18.0.1/24", "fd18::1/64"] },
-      { netns: two.host, dev: "eth0", addresses: ["198.18.0.2/24", "fd18::2/64"] },
-    );
+    made.unshift((options.wire ?? plainWire)(one.host, two.host));
     const open = (number: 1 | 2, { host, pod }: { host: Netns; pod: Netns }): TunnelHost => {
       const wanted = tunnelOptions(host, number, options);
       const tunnel = Tunnel.open(wanted);
@@ -131,7 +140,9 @@ function disposeAll(items: readonly Disposable[]): void {
 }
 
 /** What the receiver of a transfer found, byte by byte. */
-export type Received = Partial<Record<"bytes" | "datagrams" | "late" | "wrong", number>>;
+export type Received = Partial<
+  Record<"bytes" | "datagrams" | "late" | "repeated" | "wrong", number>
+>;
 
 /** Sends from pod 1 to pod 2 and returns what arrived. `args`: BYTES, or DATAGRAMS SIZE EVERY. */
 export async function transfer(
@@ -154,11 +165,15 @@ export async function transfer(
   }
 }
 
-/** IP packets that a namespace received, by its own count. */
-export function ipReceived(netns: Netns): number {
-  const lines = netns.exec(["cat", "/proc/net/snmp"]).split("\n");
-  const [head = "", values = ""] = lines.filter((line) => line.startsWith("Ip:"));
-  return Number(values.split(" ")[head.split(" ").indexOf("InReceives")]);
+/**
+ * Without it every device hands packets to whichever core sends at the moment, and a thread that
+ * moves overtakes itself: the namespaces' doing, on plain routes too.
+ */
+export function keepOrder({ one, two }: TunnelPair, ...between: readonly Netns[]): void {
+  const queues = "/sys/class/net/*/queues/rx-*/rps_cpus";
+  for (const netns of [one.host, one.pod, two.host, two.pod, ...between]) {
+    netns.exec(["sh", "-ec", `for queue in ${queues}; do echo 1 >$queue; done`]);
+  }
 }
 
 /** A feature that is off in both directions of the kernel path, so that the threads do the work. */

@@ -16,6 +16,7 @@ export const link = message(
     IFLA_ADDRESS: [1, raw],
     IFLA_IFNAME: [3, text],
     IFLA_MTU: [4, u32],
+    IFLA_MASTER: [10, u32],
     IFLA_LINKINFO: [18, linkInfo],
     IFLA_IFALIAS: [20, text],
     IFLA_AF_SPEC: [26, attrs({ AF_INET: [2, raw], AF_INET6: [10, inet6] })],
@@ -25,6 +26,7 @@ export const link = message(
 
 export const vxlan = attrs({
   IFLA_VXLAN_ID: [1, u32],
+  IFLA_VXLAN_GROUP: [2, raw],
   IFLA_VXLAN_LINK: [3, u32],
   IFLA_VXLAN_LOCAL: [4, raw],
   IFLA_VXLAN_TTL: [5, u8],
@@ -37,6 +39,7 @@ export const vxlan = attrs({
   IFLA_VXLAN_L2MISS: [13, u8],
   IFLA_VXLAN_L3MISS: [14, u8],
   IFLA_VXLAN_PORT: [15, u16be],
+  IFLA_VXLAN_GROUP6: [16, raw],
   IFLA_VXLAN_LOCAL6: [17, raw],
   IFLA_VXLAN_UDP_CSUM: [18, u8],
   IFLA_VXLAN_GBP: [23, flag],

@@ -25,6 +25,7 @@ import {
   RT_TABLE_MAIN,
   RTM_DELNEIGH,
   RTM_DELROUTE,
+  RTM_GETNEIGH,
   RTM_NEWNEIGH,
   RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
@@ -73,6 +74,8 @@ export interface MonitorOptions {
   readonly netns: string | null;
   /** Port id of the socket whose changes are our own. */
   readonly ownPort: number;
+  /** The same for nftables, whose sockets count their ports themselves. */
+  readonly ownRulePort?: number | null;
   /** What matters just now; null means everything. */
   readonly interest: () => Interest | null;
   /** True for a notification of a change that we made and that the kernel did not sign. */
@@ -177,7 +180,8 @@ export class Monitor {
     const { interest, ownPort } = this.#options;
     const wanted = interest();
     if (channel.protocol === NETLINK_NETFILTER) {
-      if ((frame.type & 0xff) === NFT_MSG_NEWGEN) return false;
+      const ours = frame.pid === this.#options.ownRulePort;
+      if (ours || (frame.type & 0xff) === NFT_MSG_NEWGEN) return false;
       const table = nftables.read(frame).attrs.NFTA_TABLE;
       return wanted === null || table === undefined || wanted.tables.has(table);
     }
@@ -199,6 +203,8 @@ function routeMatters({ type, input, at, end }: Frame, wanted: Interest): boolea
   if (type === RTM_NEWNEIGH || type === RTM_DELNEIGH) {
     return wanted.indexes.has(ndmsg.read(input, at, end).index);
   }
+  // A question for a neighbour changes nothing.
+  if (type === RTM_GETNEIGH) return false;
   if (type === RTM_NEWROUTE || type === RTM_DELROUTE) {
     return rtmsg.read(input, at, end).table === RT_TABLE_MAIN;
   }

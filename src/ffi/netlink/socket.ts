@@ -124,6 +124,29 @@ export class NetlinkSocket {
     }
   }
 
+  /**
+   * An nfnetlink transaction in one send(2): `requests` between its two marks, all of them or none.
+   * Returns the first error, or null.
+   */
+  commit(begin: Request, requests: readonly Request[], end: Request): NetlinkError | null {
+    // Whether the end mark is acknowledged differs between kernels (bf2ac490d28c, Linux 6.10).
+    const acked = requests.map((request, i) =>
+      i === requests.length - 1 ? { ...request, flags: request.flags | NLM_F_ACK } : request,
+    );
+    this.#send([begin, ...acked, end], 0);
+    const last = this.#seq - 1;
+    let done = false;
+    let refused: NetlinkError | null = null;
+    for (const frame of this.#replies()) {
+      if (frame.type !== NLMSG_ERROR || frame.seq < last - requests.length) continue;
+      refused ??= errorOf(frame, "nfnetlink transaction");
+      if (frame.seq === last) done = true;
+    }
+    if (refused !== null) return refused;
+    const lost = !done || this.#overrun;
+    return lost ? new NetlinkError("acknowledgement", ENOBUFS, "replies were lost") : null;
+  }
+
   /** The single answer to a request that is not a dump. Throws NetlinkError. */
   get(request: Request): Frame {
     this.#send([request], 0);

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { type Decoded, DecodeError, decode } from "../../../src/ffi/layout.ts";
 import { frames } from "../../../src/ffi/netlink/header.ts";
 import { vxlan } from "../../../src/ffi/netlink/link.ts";
+import { chain, nftables, rule } from "../../../src/ffi/netlink/nftables.ts";
 import { fixtures, tables, toJson } from "../../support/netlink-fixtures.ts";
 
 const recorded = fixtures();
@@ -69,7 +70,7 @@ describe("arbitrary bytes", () => {
       { numRuns: 500 },
     );
 
-  for (const [noun, table] of Object.entries(tables)) {
+  for (const [noun, table] of Object.entries({ ...tables, nftables, chain, rule })) {
     test(`as ${noun} throw nothing but DecodeError`, () => onlyDecodeErrors(table.decode));
   }
 
