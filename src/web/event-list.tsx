@@ -30,8 +30,6 @@ const TYPES = Object.keys({
   HostDegraded: true,
   HostRecovered: true,
   HostFrozen: true,
-  NeighborMissed: true,
-  NeighborAged: true,
   TokenCreated: true,
   TokenRevoked: true,
 } satisfies Record<EventType, true>);
