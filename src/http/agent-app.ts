@@ -6,6 +6,9 @@ import type { AgentPort } from "../agent/agent-port.ts";
 import { problem } from "./problem.ts";
 import { leasesView, nodesView, peersView, planView, stateView } from "./views.ts";
 
+/** Of the text format; not from the library, which is loaded at the first scrape. */
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
 export function createAgentApp(agent: AgentPort): Hono {
   const app = new Hono();
   app.get("/v1/status", (c) => c.json(agent.status()));
@@ -17,6 +20,11 @@ export function createAgentApp(agent: AgentPort): Hono {
     const plan = agent.plan();
     if (plan !== null) return c.json(planView(plan));
     return problem(c, 503, "there is no plan yet", { reasons: agent.status().problems });
+  });
+  app.get("/metrics", async (c) => {
+    const { agentMetrics } = await import("./metrics-agent.ts");
+    const text = await agentMetrics(agent.status(), agent.ops());
+    return c.text(text, 200, { "content-type": METRICS_TYPE });
   });
   app.get("/healthz", (c) => c.json({ ok: true }));
   app.get("/readyz", (c) => {
