@@ -242,7 +242,7 @@ HP_API int hp_accelerate(struct hp_tunnel *tunnel);
 /** Replaces peers and prefixes while packets flow. */
 HP_API int hp_set_peers(struct hp_tunnel *tunnel, const struct hp_peer *peers, uint32_t peer_count,
 		 const struct hp_prefix *prefixes, uint32_t prefix_count);
-/** To be called now and then, and soon after routes have changed: who is sent to from the kernel. */
+/** To be called now and then, and soon after routes have changed: whom the kernel path sends to. */
 HP_API int hp_refresh(struct hp_tunnel *tunnel);
 HP_API int hp_counters(struct hp_tunnel *tunnel, uint64_t *into, uint32_t capacity);
 HP_API int hp_peer_counters(struct hp_tunnel *tunnel, struct hp_peer_counters *into,

@@ -24,11 +24,12 @@ const TYPES = Object.keys({
   LeaseRevoked: true,
   PeerAdded: true,
   PeerRemoved: true,
+  NeighborMissed: true,
+  NeighborAged: true,
   DriftHealed: true,
   HostDegraded: true,
   HostRecovered: true,
   HostFrozen: true,
-  NeighborMissed: true,
   TokenCreated: true,
   TokenRevoked: true,
 } satisfies Record<EventType, true>);

@@ -184,7 +184,9 @@ describe.skipIf(!requireRoot("handover"))("a takeover that goes wrong", () => {
       fabric.ping(fabric.container("h1"), fabric.container("h2")),
     );
   });
+});
 
+describe.skipIf(!requireRoot("handover"))("a takeover under odd circumstances", () => {
   test("by two at once: one has the place, the other says so and ends", async () => {
     const first = await started(UDP);
     await flow();

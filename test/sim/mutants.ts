@@ -16,6 +16,7 @@ import type { PacketPath, TunnelHandle } from "../../src/reconcilers/kernel-tunn
 import type { MissKernel } from "../../src/reconcilers/miss.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
 import { FABRIC } from "./process.ts";
+import { alwaysTalking } from "./traffic.ts";
 import type { WorldBreak } from "./world.ts";
 
 export interface Mutant {
@@ -184,7 +185,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a process that starts does not know what its kernel holds",
     rules: ["what is in use is not removed"],
-    broken: missBreak(() => ({ uses: () => [] })),
+    broken: { ...missBreak(() => ({ uses: () => [] })), meddle: alwaysTalking },
   },
   {
     name: "the prune gate opens before the log is read",

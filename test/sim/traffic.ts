@@ -38,31 +38,44 @@ function talk(host: Host, random: Prng, times: number): string | null {
   return `${host.node} to ${target.via}`;
 }
 
+function toStranger(host: Host, random: Prng): string | null {
+  const dev = random.oneOf(gateways(host))?.dev;
+  if (dev === undefined) return null;
+  host.misses.send(dev, "10.5.250.7", (fate) => host.say(`packet 10.5.250.7 ${fate}`));
+  return `${host.node} to nobody`;
+}
+
+function loseQuestions({ node, misses }: Host, random: Prng): string {
+  misses.lossRate = random.pick([0, 0.5, 1]);
+  if (random.chance(0.5)) misses.overrun();
+  return `${node} loses ${misses.lossRate} of its questions`;
+}
+
 export const trafficFaults: FaultTable = {
   configOnDemand(world, random) {
     const document = random.pick(CONFIGS);
     world.command({ type: "Configure", document });
     return JSON.stringify(document);
   },
-  talk(world, random) {
-    const host = random.oneOf(world.hosts);
-    return host === null ? null : talk(host, random, random.int(1, 3));
-  },
-  strangers(world, random) {
-    const host = random.oneOf(world.hosts);
-    const dev = random.oneOf(host === null ? [] : gateways(host))?.dev;
-    if (host === null || dev === undefined) return null;
-    host.misses.send(dev, "10.5.250.7", (fate) => host.say(`packet 10.5.250.7 ${fate}`));
-    return host.node;
-  },
-  questionsLost(world, random) {
+  packets(world, random) {
     const host = random.oneOf(world.hosts);
     if (host === null) return null;
-    host.misses.lossRate = random.pick([0, 0.5, 1]);
-    if (random.chance(0.5)) host.misses.overrun();
-    return `${host.node} ${host.misses.lossRate}`;
+    const what = random.int(0, 9);
+    if (what === 0) return toStranger(host, random);
+    return what < 3 ? loseQuestions(host, random) : talk(host, random, random.int(1, 3));
   },
 };
+
+/** For mutants: a world that talks on demand all the time, and whose processes do not last. */
+export function alwaysTalking(world: World): void {
+  const { steps, hosts, random, calm } = world;
+  if (calm) return;
+  if (steps === 30) world.command({ type: "Configure", document: CONFIGS[0] });
+  for (const host of hosts) {
+    if (steps % 40 === 0) talk(host, random, 1);
+    if (steps % 400 === 399) host.process?.kill();
+  }
+}
 
 /** Once all is at rest every packet to a peer arrives, on demand or not. */
 export async function expectDelivery(world: World): Promise<void> {
