@@ -3,11 +3,9 @@
 
 import { Hono } from "hono";
 import type { AgentPort } from "../agent/agent-port.ts";
+import { METRICS_TYPE } from "./metrics-type.ts";
 import { problem } from "./problem.ts";
 import { leasesView, nodesView, peersView, planView, stateView } from "./views.ts";
-
-/** Of the text format; not from the library, which is loaded at the first scrape. */
-const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 export function createAgentApp(agent: AgentPort): Hono {
   const app = new Hono();
