@@ -18,6 +18,7 @@ import { convergedRoutes } from "./routes-converged.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { healthRoutes } from "./routes-health.ts";
 import { liveRoutes } from "./routes-live.ts";
+import { metricsRoutes } from "./routes-metrics.ts";
 import { pastRoutes } from "./routes-past.ts";
 import { previewRoutes } from "./routes-preview.ts";
 import { stateRoutes } from "./routes-state.ts";
@@ -34,6 +35,7 @@ export function createApp(deps: HookDeps): HookApp {
   app.use(accessLog(deps), ...sizeLimits(), authenticate(deps), rateLimits(deps));
   app.use(timeLimit(WAITING));
   app.route("/", healthRoutes(deps));
+  app.route("/", metricsRoutes(deps));
   app.route("/", stateRoutes(deps));
   app.route("/", liveRoutes(deps));
   // Before the pages of events, which answer what is left of the same path.

@@ -7,6 +7,7 @@ import { createAuditor } from "./auditor.ts";
 import type { HookDeps, HookWorld } from "./deps.ts";
 import { createFollower } from "./follower.ts";
 import { History } from "./history.ts";
+import { createMetrics } from "./metrics.ts";
 import { Pages } from "./pages.ts";
 import { Writer } from "./writer.ts";
 
@@ -24,7 +25,8 @@ export function createHook(world: HookWorld): Hook {
   const writer = new Writer(world, follower);
   const audit = createAuditor({ ...world, follower });
   const boardWatch = createBoardWatch(world);
-  const deps: HookDeps = { ...world, follower, history, pages, writer, audit, boardWatch };
+  const parts = { follower, history, pages, writer, audit, boardWatch };
+  const deps: HookDeps = { ...world, ...parts, metrics: createMetrics() };
   return {
     app: createApp(deps),
     deps,
