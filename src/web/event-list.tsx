@@ -32,6 +32,8 @@ const TYPES = Object.keys({
   HostFrozen: true,
   TokenCreated: true,
   TokenRevoked: true,
+  WebhookAdded: true,
+  WebhookRemoved: true,
 } satisfies Record<EventType, true>);
 
 export function EventList() {
