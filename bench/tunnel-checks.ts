@@ -1,6 +1,6 @@
-// What the tunnel's own checks and its surroundings cost it: the same transfer with one thing changed
-// and back, in turns, many short runs, medians of the ratios of neighbouring runs with their
-// quartiles. Below the noise of a run only the median over many says anything.
+// What the tunnel's own checks and its surroundings cost it: the same transfer with one thing
+// changed and back, in turns, many short runs, medians of the ratios of neighbouring runs with
+// their quartiles. Below the noise of a run only the median over many says anything.
 //
 //   npm run bench -- tunnel-checks
 //   bun bench/tunnel-checks.ts [--rounds N] [--seconds S] [--only WORD,…]

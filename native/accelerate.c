@@ -43,7 +43,7 @@ void decelerate(struct hp_tunnel *t, int error)
 	fastpath_close(&t->fast);
 	atomic_store(&t->errors[10], error);
 	atomic_store(&t->errors[13], error);
-	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP));
+	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP | HP_F_RESIDENT));
 }
 
 int hp_refresh(struct hp_tunnel *t)

@@ -182,7 +182,8 @@ void fastpath_prepare(struct fastpath *f, const struct hp_config *config, uint32
 	/* Asking opens a file each time */
 	f->cpus = (uint32_t)sysconf(_SC_NPROCESSORS_CONF);
 	f->underlay = underlay_of(&config->listen[0]);
-	f->resident = (features & HP_F_PERSIST) != 0 && resident_allowed();
+	f->resident = (features & HP_F_PERSIST) != 0 && (features & HP_F_RESIDENT) != 0 &&
+		      resident_allowed();
 	if (f->underlay != 0)
 		rc = open_routes(f, &config->listen[0]);
 	if (rc >= 0)
@@ -252,11 +253,16 @@ void fastpath_attach(struct fastpath *f, const struct hp_config *config, uint32_
 	}
 	/* Also when nothing is wanted: a predecessor may have wanted it */
 	if (config->features & HP_F_PERSIST)
-		resident_sweep(f->device, f);
+		resident_sweep(f->device, f->resident ? f : NULL);
+	if (f->resident && (f->encap >= 0 || f->decap >= 0))
+		return;
+	errors[14] = (config->features & HP_F_PERSIST) && !resident_allowed() ? EPERM : 0;
+	*features &= ~(uint32_t)HP_F_RESIDENT;
 	if (f->encap < 0 && f->decap < 0)
 		fastpath_close(f);
 }
-_Static_assert(HP_F_ENCAP == 1 << 10 && HP_F_DECAP == 1 << 13, "indices of errors");
+_Static_assert(HP_F_ENCAP == 1 << 10 && HP_F_DECAP == 1 << 13 && HP_F_RESIDENT == 1 << 14,
+	       "indices of errors");
 
 /** What both programs carried for the peer of @slot, over all CPUs, added to @into. */
 int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into)

@@ -1,6 +1,6 @@
 /*
  * What the two programs in the kernel share: encap.c writes the one that sends, decap.c the one
- * that receives, fastpath.c owns their maps and attachments, resident.c finds those of a predecessor.
+ * that receives, fastpath.c owns their maps and attachments, resident.c finds a predecessor's.
  */
 #ifndef HEDDLE_FASTPATH_H
 #define HEDDLE_FASTPATH_H

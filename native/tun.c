@@ -3,7 +3,7 @@
  * number of queues; with a vnet header when wanted, so that superpackets pass whole. Offloads are
  * asked for one group after the other, because the kernel refuses a set as a whole; what it
  * refuses is reported with its errno and the device works without. A persistent device outlives
- * us; a predecessor's queues are taken as they are if they belong to that device and speak as we do.
+ * us; a predecessor's queues are taken as they are if they are of that device and speak as we do.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -314,7 +314,7 @@ int hp_resume(struct hp_tunnel *t)
 int hp_forget_device(struct hp_tunnel *t)
 {
 	fastpath_close(&t->fast);
-	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP));
+	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP | HP_F_RESIDENT));
 	(void)resident_forget(t->config.device);
 	return tun_set_persist(t->tun[0], false);
 }

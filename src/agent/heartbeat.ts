@@ -24,31 +24,40 @@ export interface Heartbeat {
 }
 
 const PAUSE_MS = 1000;
+/** Before the first entry: whoever waits for all hosts looks for them on the board. */
+const RETRY_MS = 50;
 
 export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
   const { board, clock } = deps;
   const waker = createWaker(clock);
   const encoder = new TextEncoder();
 
-  async function show(): Promise<void> {
-    if (!deps.mayShow()) return;
+  /** False when nobody could see it. */
+  async function show(): Promise<boolean> {
+    if (!deps.mayShow()) return false;
     const entry = deps.entry();
     try {
       await board.publish(entry.node, encoder.encode(JSON.stringify(entry)));
+      return true;
     } catch (error) {
       // The log's own trouble is reported by the tail; the board is tried again at the next beat.
       if (!(error instanceof LogError)) throw error;
+      return false;
     }
   }
 
   return {
     wake: waker.wake,
-    last: show,
+    last: async () => {
+      await show();
+    },
     run: async (signal) => {
+      let seen = false;
       while (!signal.aborted) {
-        await show();
-        await sleep(clock, PAUSE_MS, signal);
-        await waker.wait(HEARTBEAT_MS - PAUSE_MS, signal);
+        await waker.wait(seen ? HEARTBEAT_MS - PAUSE_MS : RETRY_MS, signal);
+        const shown = !signal.aborted && (await show());
+        if (shown) await sleep(clock, PAUSE_MS, signal);
+        seen ||= shown;
       }
     },
   };

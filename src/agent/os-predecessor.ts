@@ -40,6 +40,7 @@ export interface Predecessor {
   end(clock: Clock, logger: Logger): Promise<void>;
 }
 
+const ESRCH = 3;
 const SIGKILL = 9;
 const SIGTERM = 15;
 /** A last word to the log takes milliseconds, and seconds when the log is away. */
@@ -51,7 +52,8 @@ export function findPredecessor(logger: Logger): Predecessor | null {
   const pid = holderOf(HOST_SOCKET);
   if (pid === null) return null;
   if (pid === 0) throw new HostTaken("the agent that runs here is in another pid namespace");
-  const pidfd = pidfdOpen(pid);
+  const pidfd = openProcess(pid);
+  if (pidfd === null) return null;
   return {
     pid,
     fds: descriptorsOf(pid, pidfd, logger),
@@ -69,6 +71,16 @@ function holderOf(path: string): number | null {
     throw error;
   } finally {
     close(fd);
+  }
+}
+
+/** Null when it has ended since it was asked for. */
+function openProcess(pid: number): number | null {
+  try {
+    return pidfdOpen(pid);
+  } catch (error) {
+    if (error instanceof NativeError && error.errno === ESRCH) return null;
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 // What a service manager does for us, as systemd defined it (sd_notify(3), sd_listen_fds(3)): it
 // keeps the tunnel's descriptors from one process to the next, so that packets wait in them while
-// none runs, and it is told when another process is the main one. Without a manager nothing happens.
+// none runs, and it is told when another process is the main one. Without a manager nothing
+// happens.
 
 import {
   AF_UNIX,

@@ -43,21 +43,17 @@ export async function auditProof(
 
 async function readTree(log: EventLog, size: number, seq: number) {
   const tree = new MerkleTree(sha256);
-  const stop = new AbortController();
   let wanted: Recorded | null = null;
   const { lastSeq } = await log.info();
   if (lastSeq < size) {
     throw new Failure(EXIT_FAILED, `the log ends at ${lastSeq}; ${size} records were signed`);
   }
-  for await (const batch of log.read(1, stop.signal)) {
+  for await (const batch of log.read(1, new AbortController().signal, size)) {
     for (const record of batch) {
-      if (tree.size === size) break;
       tree.append(leafHash(sha256, record));
       if (record.seq === seq) wanted = record;
     }
-    if (tree.size === size) break;
   }
-  stop.abort();
   if (wanted === null) throw new Failure(EXIT_FAILED, `the log does not hold sequence ${seq}`);
   return { tree, record: recordBytes(wanted) };
 }

@@ -15,14 +15,14 @@ function making(env: Env): readonly CommandSpec[] {
     {
       name: "audit keygen <file>",
       summary: "make a key that signs checkpoints; prints its public half",
-      options: [...fabricOnly, jsonFlag(env)],
+      options: () => [...fabricOnly, jsonFlag(env)],
       examples: ["audit keygen --fabric prod /etc/heddle/audit.key > audit.pub"],
       load: async () => (await import("./audit-keygen.ts")).auditKeygen,
     },
     {
       name: "audit export",
       summary: "the log as it is stored, with its signed checkpoints, as NDJSON",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(env, "--from <seq|time>", "first record (default: 1)", point),
         flag(env, "--to <seq|time>", "last record (default: the newest)", point),
@@ -33,7 +33,7 @@ function making(env: Env): readonly CommandSpec[] {
     {
       name: "audit checkpoint",
       summary: "the newest signed checkpoint of the log; keep it to hold the log to it",
-      options: [
+      options: () => [
         ...logFlags(env),
         keyFlag(env, "refuse any that this key did not sign"),
         jsonFlag(env),
@@ -44,7 +44,7 @@ function making(env: Env): readonly CommandSpec[] {
     {
       name: "audit proof <seq>",
       summary: "one record with the proof that it is under the newest checkpoint",
-      options: [...logFlags(env), jsonFlag(env)],
+      options: () => [...logFlags(env), jsonFlag(env)],
       examples: ["audit proof 1234 > 1234.tlog-proof"],
       load: async () => (await import("./audit-proof.ts")).auditProof,
     },
@@ -56,7 +56,7 @@ function checking(env: Env): readonly CommandSpec[] {
     {
       name: "audit verify <file>",
       summary: "check an export or a proof, a file or a URL, offline; names the first bad sequence",
-      options: [
+      options: () => [
         keyFlag(env, "public key, or the file that holds it").makeOptionMandatory(),
         flag(env, "--kept <file>", "a checkpoint from earlier that the log must continue"),
         flag(env, "--token-file <file>", "token for a URL"),

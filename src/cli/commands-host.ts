@@ -28,7 +28,7 @@ function agent(env: Env): CommandSpec {
   return {
     name: "agent",
     summary: "the worker of this host: claims a subnet and keeps the kernel as the log says",
-    options: [
+    options: () => [
       ...logFlags(env),
       nodeFlag(env),
       flag(env, "--iface <name|ip|/regex/>", "underlay device (default: of the default route)"),
@@ -69,13 +69,13 @@ function agent(env: Env): CommandSpec {
 }
 
 function asking(env: Env): readonly CommandSpec[] {
-  const fabricOnly = logFlags(env).filter((option) => option.long === "--fabric");
+  const fabricOnly = () => logFlags(env).filter((option) => option.long === "--fabric");
   return [
     {
       name: "status",
       summary: "the agent of this host: health first, then itself, then its peers",
-      options: [
-        ...fabricOnly,
+      options: () => [
+        ...fabricOnly(),
         socketFlag(env),
         flag(env, "--wait [duration]", "until ready (default: 60s)", duration),
         flag(env, "--json", "print JSON").conflicts("brief"),
@@ -87,7 +87,7 @@ function asking(env: Env): readonly CommandSpec[] {
     {
       name: "doctor",
       summary: "named checks of this host, its agent and its log, each with what to do",
-      options: [
+      options: () => [
         ...logFlags(env),
         nodeFlag(env),
         socketFlag(env),
@@ -100,7 +100,7 @@ function asking(env: Env): readonly CommandSpec[] {
     {
       name: "resume",
       summary: "let a frozen agent take the log as it is now for the truth",
-      options: [...fabricOnly, socketFlag(env)],
+      options: () => [...fabricOnly(), socketFlag(env)],
       examples: ["resume"],
       load: async () => (await import("./resume.ts")).resume,
     },
@@ -112,7 +112,7 @@ function doing(env: Env): readonly CommandSpec[] {
     {
       name: "replay",
       summary: "rebuild a host's kernel state from the log into an empty network namespace",
-      options: [
+      options: () => [
         ...logFlags(env),
         nodeFlag(env),
         flag(env, "--at <seq|time>", "point in the log (default: its end)", point),
@@ -124,7 +124,7 @@ function doing(env: Env): readonly CommandSpec[] {
     {
       name: "down",
       summary: "leave the fabric and remove exactly what is ours from this host",
-      options: [
+      options: () => [
         ...logFlags(env),
         nodeFlag(env),
         socketFlag(env),
@@ -142,7 +142,7 @@ function dev(env: Env): CommandSpec {
   return {
     name: "dev",
     summary: "a whole fabric in network namespaces on this machine, until Ctrl-C",
-    options: [
+    options: () => [
       flag(env, "--hosts <n>", "how many (default: 3)", wholeNumber(1, 50)),
       flag(env, "--backend <type>", "vxlan (default), host-gw, udp or alloc", backend),
       flag(env, "--config <file>", "flannel's net-conf.json").conflicts("backend"),

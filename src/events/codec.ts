@@ -2,9 +2,18 @@
 // one bad record stays one bad record. The subject is part of what is checked, because the subject
 // is what the server authenticated.
 
-import type { z } from "zod";
-import { recall, remember } from "./codec-memo.ts";
-import { type Draft, type Event, type EventType, eventData, eventVersion } from "./event.ts";
+import { z } from "zod";
+import { type Frame, frameOf, idOf } from "./codec-frame.ts";
+import { type Known, recall, remember } from "./codec-memo.ts";
+import {
+  type Author,
+  type Draft,
+  type Event,
+  type EventType,
+  eventData,
+  eventTypes,
+  eventVersion,
+} from "./event.ts";
 import type { Recorded } from "./log.ts";
 import { subjectOf } from "./subject.ts";
 import { upcast } from "./upcast.ts";
@@ -19,9 +28,10 @@ export type Decoded =
 const text = new TextDecoder("utf-8", { fatal: true });
 const bytes = new TextEncoder();
 
-export function encode(draft: Draft, id: string): Uint8Array {
+export function encode(draft: Draft, id: string, by?: Author): Uint8Array {
   const v = eventVersion[draft.type];
-  return bytes.encode(JSON.stringify({ type: draft.type, v, id, data: draft.data }));
+  const envelope = { type: draft.type, v, id, ...(by === undefined ? {} : { by }) };
+  return bytes.encode(JSON.stringify({ ...envelope, data: draft.data }));
 }
 
 export function decode(fabric: string, record: Recorded): Decoded {
@@ -29,14 +39,13 @@ export function decode(fabric: string, record: Recorded): Decoded {
   if (payload.length > PAYLOAD_BYTES_MAX) {
     return refuse(`payload of ${payload.length} bytes, at most ${PAYLOAD_BYTES_MAX} are accepted`);
   }
+  const frame = frameOf(payload);
+  if (frame !== null) {
+    const known = recall(fabric, payload, frame);
+    if (known !== null) return recalled(known, record, frame);
+  }
   const written = textOf(payload);
   if (written === null) return refuse("payload is not UTF-8");
-  const usual = readUsual(written);
-  const known = usual === null ? null : recall(fabric, usual.type, usual.body);
-  if (usual !== null && known !== null) {
-    if (known.subject !== record.subject) return misplaced(known.type, known.subject, record);
-    return { ok: true, event: eventOf(known.type, usual.id, known.data) };
-  }
   const json = parseJson(written);
   if (json === undefined) return refuse("payload is not JSON");
   const envelope = readEnvelope(json);
@@ -48,61 +57,75 @@ export function decode(fabric: string, record: Recorded): Decoded {
   const parsed = eventData[type].safeParse(current.data);
   if (!parsed.success) return refuse(`${type}: ${firstIssue(parsed.error)}`);
 
-  const event = eventOf(type, id, parsed.data);
+  const event = eventOf(type, id, parsed.data, readAuthor(envelope.by));
   const subject = subjectOf(fabric, event);
   if (subject !== record.subject) return misplaced(type, subject, record);
-  if (usual !== null && v === eventVersion[type] && parseJson(usual.body) !== undefined) {
-    remember(usual.body, { type, fabric, subject, data: event.data });
+  if (frame !== null) {
+    remember(payload, frame, { type, fabric, subject, data: event.data }, isJson);
   }
   return { ok: true, event };
 }
 
+function recalled(known: Known, record: Recorded, frame: Frame): Decoded {
+  const { type, subject, data } = known;
+  if (subject !== record.subject) return misplaced(type, subject, record);
+  const { payload } = record;
+  const event = {
+    type,
+    v: eventVersion[type],
+    get id() {
+      return idOf(payload, frame);
+    },
+    data,
+  };
+  return { ok: true, event: event as Event };
+}
+
 /** The schema table and the union are derived from one object: type and data belong together. */
-function eventOf(type: EventType, id: string, data: unknown): Event {
-  return { type, v: eventVersion[type], id, data } as Event;
+function eventOf(type: EventType, id: string, data: unknown, by: Author | null = null): Event {
+  return { type, v: eventVersion[type], id, ...(by === null ? {} : { by }), data } as Event;
+}
+
+const author = z.object({
+  token: z.string().min(1).max(63),
+  request: z.string().min(1).max(64).optional(),
+});
+
+/**
+ * What cannot be read counts as not said. Programs from before there were authors do not look, and
+ * all must say the same of a record.
+ */
+function readAuthor(by: unknown): Author | null {
+  const parsed = author.safeParse(by);
+  if (!parsed.success) return null;
+  const { token, request } = parsed.data;
+  return request === undefined ? { token } : { token, request };
 }
 
 function misplaced(type: EventType, subject: string, record: Recorded): Decoded {
   return refuse(`${type} on ${record.subject} speaks for ${subject}`);
 }
 
-interface Usual {
+/** The literal for a type that was read, which every later comparison recognises by address. */
+const TYPES: ReadonlyMap<string, EventType> = new Map(eventTypes.map((type) => [type, type]));
+
+interface Envelope {
+  readonly ok: true;
   readonly type: EventType;
+  readonly v: number;
   readonly id: string;
-  /** The text of the data, if what follows the id is one JSON value; the caller makes sure. */
-  readonly body: string;
+  readonly by: unknown;
+  readonly data: unknown;
 }
-
-/** What `encode` writes before the id, by type. */
-const HEADS: ReadonlyMap<string, string> = new Map(
-  Object.entries(eventVersion).map(([type, v]) => [type, `{"type":"${type}","v":${v},"id":"`]),
-);
-const TYPE_AT = '{"type":"'.length;
-const AFTER_ID = '","data":';
-/** Printable, and nothing that would need an escape. */
-const PLAIN_ID = /^[!#-[\]-~]{1,128}$/;
-
-/** The parts of a payload of the current version that is written the way `encode` writes. */
-function readUsual(written: string): Usual | null {
-  const type = written.slice(TYPE_AT, written.indexOf('"', TYPE_AT));
-  const head = HEADS.get(type);
-  if (head === undefined || !written.startsWith(head) || !written.endsWith("}")) return null;
-  const idEnd = written.indexOf('"', head.length);
-  const id = written.slice(head.length, idEnd);
-  if (!written.startsWith(AFTER_ID, idEnd) || !PLAIN_ID.test(id)) return null;
-  return { type: type as EventType, id, body: written.slice(idEnd + AFTER_ID.length, -1) };
-}
-
-type Envelope = { ok: true; type: EventType; v: number; id: string; data: unknown };
 
 function readEnvelope(json: unknown): Envelope | { ok: false; reason: string } {
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
     return refuse("payload is not a JSON object");
   }
-  const { type, v, id, data } = json as Record<string, unknown>;
+  const { type, v, id, by, data } = json as Record<string, unknown>;
   if (typeof type !== "string") return refuse("type: expected a string");
-  if (!Object.hasOwn(eventData, type)) return refuse(`unknown event type ${printable(type)}`);
-  const known = type as EventType;
+  const known = TYPES.get(type);
+  if (known === undefined) return refuse(`unknown event type ${printable(type)}`);
   if (typeof v !== "number" || !Number.isInteger(v) || v < 1) {
     return refuse("v: expected a positive whole number");
   }
@@ -112,7 +135,7 @@ function readEnvelope(json: unknown): Envelope | { ok: false; reason: string } {
   if (typeof id !== "string" || id.length === 0 || id.length > 128) {
     return refuse("id: expected a string of 1 to 128 characters");
   }
-  return { ok: true, type: known, v, id, data };
+  return { ok: true, type: known, v, id, by, data };
 }
 
 function textOf(payload: Uint8Array): string | null {
@@ -129,6 +152,11 @@ function parseJson(written: string): unknown {
   } catch {
     return undefined; // As above.
   }
+}
+
+function isJson(part: Uint8Array): boolean {
+  const written = textOf(part);
+  return written !== null && parseJson(written) !== undefined;
 }
 
 function firstIssue(error: z.ZodError): string {

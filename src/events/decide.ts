@@ -11,7 +11,8 @@ import { takenBy } from "./fold-lease.ts";
 import { endpointClash, notMember } from "./fold-member.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import { inPool } from "./pool.ts";
-import type { FabricState, ForeignPeer } from "./state.ts";
+import type { FabricState, ForeignPeer, Token } from "./state.ts";
+import { WEBHOOKS_MAX, type WebhookTarget } from "./webhook.ts";
 
 export type Command =
   | { readonly type: "Configure"; readonly document: unknown }
@@ -36,7 +37,11 @@ export type Command =
     }
   | { readonly type: "Revoke"; readonly subnet: Cidr; readonly note: string }
   | ({ readonly type: "AddPeer" } & ForeignPeer)
-  | { readonly type: "RemovePeer"; readonly name: string };
+  | { readonly type: "RemovePeer"; readonly name: string }
+  | ({ readonly type: "CreateToken" } & Token)
+  | { readonly type: "RevokeToken"; readonly name: string }
+  | ({ readonly type: "AddWebhook" } & WebhookTarget)
+  | { readonly type: "RemoveWebhook"; readonly name: string };
 
 export type Decision =
   | { readonly ok: true; readonly events: readonly Draft[] }
@@ -72,6 +77,18 @@ export function decide(state: Readonly<FabricState>, command: Command): Decision
       return state.peers.has(command.name)
         ? one({ type: "PeerRemoved", data: { name: command.name } })
         : refuse(`no peer named ${command.name}`);
+    case "CreateToken":
+      return createToken(state, command);
+    case "RevokeToken":
+      return state.tokens.has(command.name)
+        ? one({ type: "TokenRevoked", data: { name: command.name } })
+        : refuse(`no token named ${command.name}`);
+    case "AddWebhook":
+      return addWebhook(state, command);
+    case "RemoveWebhook":
+      return state.webhooks.has(command.name)
+        ? one({ type: "WebhookRemoved", data: { name: command.name } })
+        : refuse(`no webhook named ${command.name}`);
   }
 }
 
@@ -165,6 +182,23 @@ function addPeer(state: Readonly<FabricState>, peer: ForeignPeer): Decision {
   const data = { name, subnet, publicIp, vtepMac };
   const clash = peerClash(state, data);
   return clash === null ? one({ type: "PeerAdded", data }) : refuse(clash);
+}
+
+/** The fold would let a second token take the name over; nobody could tell the two apart. */
+function createToken(state: Readonly<FabricState>, token: Token): Decision {
+  const { name, hash, scopes, expiresAt } = token;
+  if (state.tokens.has(name)) return refuse(`there is a token named ${name}`);
+  return one({ type: "TokenCreated", data: { name, hash, scopes: [...scopes], expiresAt } });
+}
+
+function addWebhook(state: Readonly<FabricState>, target: WebhookTarget): Decision {
+  const { name, url, types, nodes } = target;
+  if (state.webhooks.has(name)) return refuse(`there is a webhook named ${name}: remove it first`);
+  if (state.webhooks.size >= WEBHOOKS_MAX) return refuse(`there are ${WEBHOOKS_MAX} webhooks`);
+  return one({
+    type: "WebhookAdded",
+    data: { name, url, types: [...types], nodes: [...nodes] },
+  });
 }
 
 function one(event: Draft): Decision {

@@ -17,6 +17,8 @@ export interface PullStart {
   readonly stream: string;
   /** First sequence to deliver, or null for whatever the stream holds. */
   readonly from: number | null;
+  /** How many messages at most; null follows the stream. */
+  readonly limit: number | null;
   /** Refuse holes between stream sequences, as in a stream where nothing is ever removed. */
   readonly contiguous: boolean;
 }
@@ -30,19 +32,25 @@ const TICK_MS = 500;
 /** Ticks without a word from the server, which sends a heartbeat every other tick. */
 const SILENT_TICKS = 5;
 const INACTIVE_MS = 10_000;
+/** Of a reader that wants a few records and never comes back: many of them may be made a second. */
+const INACTIVE_MS_BRIEF = 2000;
 const NANOS_PER_MS = 1e6;
 
 const STATUS_HEARTBEAT = 100;
 const STATUS_NO_MESSAGES = 404;
 const STATUS_PULL_ENDED = 408;
 
-const PULL = new TextEncoder().encode(
-  JSON.stringify({
-    batch: BATCH,
-    expires: EXPIRES_MS * NANOS_PER_MS,
-    idle_heartbeat: HEARTBEAT_MS * NANOS_PER_MS,
-  }),
-);
+const PULL = pullOf(BATCH);
+
+function pullOf(batch: number): Uint8Array {
+  return new TextEncoder().encode(
+    JSON.stringify({
+      batch,
+      expires: EXPIRES_MS * NANOS_PER_MS,
+      idle_heartbeat: HEARTBEAT_MS * NANOS_PER_MS,
+    }),
+  );
+}
 
 export class PullReader {
   /** Messages that the stream held beyond those handed out. */
@@ -60,6 +68,8 @@ export class PullReader {
   #failure: LogError | null = null;
   #wake: (() => void) | null = null;
   #outstanding = 0;
+  /** Messages not asked for yet. */
+  #wanted: number;
   #pending: number;
   #silentTicks = 0;
   #consumerSeq = 0;
@@ -69,6 +79,7 @@ export class PullReader {
     this.#session = session;
     this.#start = start;
     this.behind = made.pending;
+    this.#wanted = start.limit ?? Number.POSITIVE_INFINITY;
     this.#pending = made.pending;
     this.#streamSeq = start.from === null ? 0 : start.from - 1;
     this.#nextSubject = `$JS.API.CONSUMER.MSG.NEXT.${start.stream}.${made.name}`;
@@ -128,10 +139,14 @@ export class PullReader {
   /** Pulls overlap: the next one waits at the server before the last one is used up. */
   #refill(): void {
     if (this.#failure !== null || this.#outstanding + this.#queue.length > REFILL_BELOW) return;
+    const batch = Math.min(BATCH, this.#wanted);
+    if (batch === 0) return;
     if (this.#outstanding === 0) this.#silentTicks = 0;
-    this.#outstanding += BATCH;
+    this.#outstanding += batch;
+    this.#wanted -= batch;
     try {
-      this.#session.nc.publish(this.#nextSubject, PULL, { reply: this.#inbox });
+      const pull = batch === BATCH ? PULL : pullOf(batch);
+      this.#session.nc.publish(this.#nextSubject, pull, { reply: this.#inbox });
     } catch (error) {
       this.#fail(new LogError("unreachable", "connection closed", { cause: error }));
     }
@@ -180,6 +195,7 @@ export class PullReader {
       case STATUS_PULL_ENDED: {
         const unused = Number.parseInt(message.headers?.get("Nats-Pending-Messages") || "0", 10);
         this.#outstanding = Math.max(0, this.#outstanding - unused);
+        this.#wanted += unused;
         this.#refill();
         return;
       }
@@ -239,6 +255,6 @@ function consumerConfig(start: PullStart): Partial<ConsumerConfig> {
     replay_policy: ReplayPolicy.Instant,
     mem_storage: true,
     num_replicas: 1,
-    inactive_threshold: INACTIVE_MS * NANOS_PER_MS,
+    inactive_threshold: (start.limit === null ? INACTIVE_MS : INACTIVE_MS_BRIEF) * NANOS_PER_MS,
   };
 }

@@ -1,14 +1,18 @@
 // The log on NATS JetStream: composes the connection, the streams, the reader and the appender into
 // the EventLog port. Which facts about servers and client shaped it: see each sibling file.
 
+import type { Inquiry } from "./inquiry.ts";
 import { type EventLog, LogError, type LogInfo, type Recorded } from "./log.ts";
 import { append } from "./log-jetstream-append.ts";
 import type { NatsOptions } from "./log-jetstream-options.ts";
 import { PullReader, untilAborted } from "./log-jetstream-pull.ts";
 import { createCheckpoints, createStreams, fabricStreams } from "./log-jetstream-stream.ts";
 import { NatsLink } from "./nats-connect.ts";
+import { natsInquiry } from "./nats-inquiry.ts";
+import { natsWebhookQueue } from "./nats-webhook-queue.ts";
 import type { StatusBoard } from "./status-board.ts";
 import { statusBoard } from "./status-jetstream.ts";
+import type { WebhookQueue } from "./webhook-queue.ts";
 
 export interface LogOptions extends NatsOptions {
   readonly fabric: string;
@@ -17,10 +21,12 @@ export interface LogOptions extends NatsOptions {
 export interface LogConnection {
   readonly log: EventLog;
   readonly status: StatusBoard;
+  readonly inquiry: Inquiry;
   /** The stream of signed checkpoints of the log, on the one subject `checkpointSubject`. */
   readonly checkpoints: EventLog;
   /** Makes the stream of checkpoints, or accepts the one there is. Throws LogError. */
   createCheckpoints(): Promise<void>;
+  readonly webhooks: WebhookQueue;
   /** Makes the fabric's streams, or accepts equal ones that exist. Throws LogError. */
   createStream(replicas: number): Promise<void>;
   connected(): boolean;
@@ -33,7 +39,8 @@ export interface LogConnection {
 
 /**
  * Fails with LogError `unreachable` or `refused` when no server can be used; with `keepTrying` it
- * returns at once, and every call throws that error until a server answers.
+ * returns after the first attempt or 250 ms, and every call throws that error until a server
+ * answers.
  */
 export async function connectLog(options: LogOptions): Promise<LogConnection> {
   const names = fabricStreams(options.fabric);
@@ -44,6 +51,8 @@ export async function connectLog(options: LogOptions): Promise<LogConnection> {
     checkpoints: eventLog(link, names.checkpoints),
     createCheckpoints: () => createCheckpoints(link, names),
     status: statusBoard(link, names, options.fabric),
+    inquiry: natsInquiry(link, options.fabric),
+    webhooks: natsWebhookQueue(link, names),
     createStream: (replicas) => createStreams(link, names, replicas),
     connected: () => link.connected(),
     serverVersion: () => link.version(),
@@ -56,7 +65,7 @@ function eventLog(link: NatsLink, stream: string): EventLog {
   return {
     info: () => info(link, stream),
     get: (seq) => get(link, stream, seq),
-    read: (from, signal) => read(link, stream, from, signal),
+    read: (from, signal, last) => read(link, stream, { from, last: last ?? null }, signal),
     append: (message) => append(link, stream, message),
   };
 }
@@ -88,25 +97,33 @@ async function get(link: NatsLink, stream: string, seq: number): Promise<Recorde
 async function* read(
   link: NatsLink,
   stream: string,
-  from: number,
+  range: { readonly from: number; readonly last: number | null },
   signal: AbortSignal,
 ): AsyncIterable<readonly Recorded[]> {
-  const reader = await untilAborted(signal, () => openAt(link, stream, from));
+  const { from, last } = range;
+  if (last !== null && last < from) return;
+  const reader = await untilAborted(signal, () => openAt(link, stream, range));
   if (reader === null) return;
   try {
     for (;;) {
       const batch = await reader.next(signal);
       if (batch === null) return;
       yield batch;
+      if (last !== null && (batch.at(-1)?.seq ?? 0) >= last) return;
     }
   } finally {
     reader.close();
   }
 }
 
-async function openAt(link: NatsLink, stream: string, from: number): Promise<PullReader> {
+async function openAt(
+  link: NatsLink,
+  stream: string,
+  { from, last }: { readonly from: number; readonly last: number | null },
+): Promise<PullReader> {
   if (from < 1) throw new LogError("gap", `${stream} begins at 1, after ${from}`);
-  const reader = await PullReader.open(link, { stream, from, contiguous: true });
+  const limit = last === null ? null : last - from + 1;
+  const reader = await PullReader.open(link, { stream, from, limit, contiguous: true });
   try {
     await refuseOutside(link, stream, from);
     return reader;

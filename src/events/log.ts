@@ -53,10 +53,11 @@ export interface EventLog {
   get(seq: number): Promise<Recorded | null>;
   /**
    * Batches of records from `from` on, contiguous, then live as they are stored. Returns when
-   * `signal` aborts; throws LogError on any trouble, after which the caller reads again from where
-   * it stands. Never skips, repeats or waits silently on a dead consumer.
+   * `signal` aborts, and after `last` if that is given; throws LogError on any trouble, after which
+   * the caller reads again from where it stands. Never skips, repeats or waits silently on a dead
+   * consumer.
    */
-  read(from: number, signal: AbortSignal): AsyncIterable<readonly Recorded[]>;
+  read(from: number, signal: AbortSignal, last?: number): AsyncIterable<readonly Recorded[]>;
   /**
    * Stores one message. An unclear outcome (timeout, lost connection) is resolved before it
    * returns by asking again under the same id; throws LogError when it cannot be.

@@ -8,7 +8,7 @@ import type { FabricState } from "./state.ts";
 import { orderedDocument, type StateDocument, stateFrom } from "./state-document.ts";
 
 /** Raise when the fold's rules or the state's shape change: old snapshots are then refolded. */
-const SNAPSHOT_SCHEMA = 1;
+const SNAPSHOT_SCHEMA = 2;
 
 /** Where a reader stands in a log, and how it knows that log again. */
 export interface Position {
@@ -46,12 +46,25 @@ const header = z.object({
 
 export function encodeSnapshot(snapshot: Snapshot): string {
   const { position, state, writer } = snapshot;
-  // In the log's order, which the reconciler and its reports follow: a host that starts from a
-  // snapshot sees the same as one that folded the whole log.
-  const text = JSON.stringify(orderedDocument(state));
+  const text = encodeState(state);
   const sum = fnv1a32(text);
   const head = { schema: SNAPSHOT_SCHEMA, fabric: state.fabric, position, writer, sum };
   return `${JSON.stringify(head).slice(0, -1)},"state":${text}}`;
+}
+
+/**
+ * The state alone, in the log's order, which the reconciler and its reports follow: whoever goes on
+ * from it sees the same as one that folded the whole log.
+ */
+export function encodeState(state: Readonly<FabricState>): string {
+  return JSON.stringify(orderedDocument(state));
+}
+
+/** What `encodeState` of this very program wrote. */
+export function decodeState(text: string): FabricState {
+  const state = stateFrom(JSON.parse(text) as StateDocument);
+  if (state === null) throw new Error("a state of this program is not accepted by it");
+  return state;
 }
 
 export type DecodedSnapshot =

@@ -72,7 +72,12 @@ async function* watch(
 }
 
 function open(link: NatsLink, names: FabricStreams): Promise<PullReader> {
-  return PullReader.open(link, { stream: names.status, from: null, contiguous: false });
+  return PullReader.open(link, {
+    stream: names.status,
+    from: null,
+    limit: null,
+    contiguous: false,
+  });
 }
 
 function statusOf({ subject, timeMs, payload }: Recorded, prefix: string): HostStatus {

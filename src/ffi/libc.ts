@@ -6,8 +6,8 @@
 
 import { dlopen, type Pointer, ptr, read } from "bun:ffi";
 
-// open(2), fcntl(2) and syscall(2) are variadic; calling them with fixed arguments is right on x86-64
-// and on arm64 Linux.
+// open(2), fcntl(2) and syscall(2) are variadic; calling them with fixed arguments is right on
+// x86-64 and on arm64 Linux.
 const { symbols: libc } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -26,6 +26,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   // For newer calls than the C library of an old distribution knows.
   syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64_fast" as "i32" },
+  madvise: { args: ["ptr", "u64", "i32"], returns: "i32" },
 });
 
 /** A libc call that failed, with its errno as a positive number. */
@@ -63,6 +64,8 @@ const CMSG_HEADER = 16;
 const POLLIN = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const MADV_DONTNEED = 4;
+const PAGE_BYTES_MIN = 4096;
 
 function errno(): number {
   return read.i32(libc.__errno_location() as Pointer, 0);
@@ -102,6 +105,30 @@ export function setsockopt(fd: number, level: number, option: number, value: num
   const data = new Int32Array([i32("value", value)]);
   const done = libc.setsockopt(i32("fd", fd), i32("level", level), i32("option", option), data, 4);
   checked("setsockopt", done);
+}
+
+const SO_ATTACH_FILTER = 26;
+
+/** One instruction of classic BPF: struct sock_filter (linux/filter.h). */
+export type BpfInstruction = readonly [code: number, jt: number, jf: number, k: number];
+
+/** Lets through to the socket only what `program` returns nonzero for. */
+export function attachFilter(fd: number, program: readonly BpfInstruction[]): void {
+  const code = new Uint8Array(program.length * 8);
+  const view = new DataView(code.buffer);
+  program.forEach(([op, jt, jf, k], i) => {
+    view.setUint16(i * 8, op, true);
+    view.setUint8(i * 8 + 2, jt);
+    view.setUint8(i * 8 + 3, jf);
+    view.setUint32(i * 8 + 4, k, true);
+  });
+  // struct sock_fprog: a length, then at the next 8 bytes a pointer, which the kernel copies from.
+  const header = new DataView(new ArrayBuffer(16));
+  header.setUint16(0, program.length, true);
+  header.setBigUint64(8, BigInt(ptr(code)), true);
+  const args = new Uint8Array(header.buffer);
+  const done = libc.setsockopt(i32("fd", fd), SOL_SOCKET, SO_ATTACH_FILTER, args, args.length);
+  checked("setsockopt SO_ATTACH_FILTER", done);
 }
 
 export function send(fd: number, data: Uint8Array, flags: number): number {
@@ -144,7 +171,9 @@ export function connectUnix(fd: number, path: string): void {
   checked(`connect ${path}`, libc.connect(i32("fd", fd), address, address.byteLength));
 }
 
-/** The process that listens at the other end, as this pid namespace numbers it; 0 for none of it. */
+/**
+ * The process that listens at the other end, as this pid namespace numbers it; 0 for none of it.
+ */
 export function peerPid(fd: number): number {
   const credentials = new Int32Array(3);
   const length = new Uint32Array([credentials.byteLength]);
@@ -192,4 +221,16 @@ export function pidfdEnded(pidfd: number): boolean {
 /** Moves the calling thread, and only it, into a network namespace. */
 export function setNetns(fd: number): void {
   checked("setns", libc.setns(i32("fd", fd), CLONE_NEWNET));
+}
+
+/**
+ * Gives back the pages of this process from `start` on, `length` bytes of whole pages. What they
+ * held is lost unless it is in a file: the caller must know that nothing was written there.
+ */
+export function discard(start: number, length: number): void {
+  for (const value of [start, length]) {
+    int("address range", value, PAGE_BYTES_MIN, Number.MAX_SAFE_INTEGER);
+    if (value % PAGE_BYTES_MIN !== 0) throw new RangeError(`${value} is not a multiple of a page`);
+  }
+  checked("madvise", libc.madvise(start as Pointer, length, MADV_DONTNEED));
 }

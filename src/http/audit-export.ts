@@ -67,12 +67,15 @@ interface Hole {
 
 /** What the log holds from `from` to `to`, and where it holds nothing. */
 async function* held(log: EventLog, from: number, to: number): AsyncIterable<Recorded | Hole> {
+  const stop = new AbortController();
   let at = from;
   while (at <= to) {
     try {
-      for await (const record of records(log, at, to)) {
-        yield record;
-        at = record.seq + 1;
+      for await (const batch of log.read(at, stop.signal, to)) {
+        for (const record of batch) {
+          yield record;
+          at = record.seq + 1;
+        }
       }
     } catch (error) {
       if (!(error instanceof LogError) || error.kind !== "gap") throw error;
@@ -90,22 +93,6 @@ async function nextHeld(log: EventLog, from: number, to: number): Promise<number
   let seq = Math.max(from, firstSeq);
   while (seq <= to && (await log.get(seq)) === null) seq++;
   return Math.min(seq, to + 1);
-}
-
-/** Contiguous, from `from` to `to`. */
-async function* records(log: EventLog, from: number, to: number): AsyncIterable<Recorded> {
-  const stop = new AbortController();
-  try {
-    for await (const batch of log.read(from, stop.signal)) {
-      for (const record of batch) {
-        if (record.seq > to) return;
-        yield record;
-        if (record.seq === to) return;
-      }
-    }
-  } finally {
-    stop.abort();
-  }
 }
 
 /** Checkpoints of more than `above` records, each of more than the one before; whatever else

@@ -37,15 +37,23 @@ export function authenticate(deps: Pick<HookDeps, "follower" | "wallMs">): Middl
 }
 
 /** For the definition of a route: who may call it, in the document and in fact. */
-export function guarded(scope: TokenScope, follower: HookDeps["follower"]) {
+export function guarded(
+  scope: TokenScope,
+  follower: HookDeps["follower"],
+  answers: "while the log is good" | "also while damaged" = "while the log is good",
+) {
   const check: MiddlewareHandler<Env> = createMiddleware<Env>(async (c, next) => {
     const caller = c.get("caller");
+    const { damage } = follower.view();
     if (caller === null) return unauthenticated(c, follower);
     if (!mayDo(caller, scope)) {
       const held = caller.scopes.join(", ");
       const detail = `the token ${caller.token} has scope ${held}; this needs ${scope}`;
       c.header("www-authenticate", `Bearer error="insufficient_scope", scope="${scope}"`);
       return problem(c, 403, detail, { scope });
+    }
+    if (damage !== null && answers !== "also while damaged") {
+      return problem(c, 503, `the log is damaged: ${damage}`);
     }
     await next();
   });

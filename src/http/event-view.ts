@@ -9,11 +9,11 @@ import { isoTime } from "../events/point.ts";
 export function eventDocument(record: Recorded, { event, verdict }: Folded): object {
   const head = { seq: record.seq, time: isoTime(record.timeMs), subject: record.subject };
   if (event !== null) {
-    const { type, v, id, data } = event;
-    return { ...head, type, v, id, data, verdict };
+    const { type, v, id, by, data } = event;
+    return { ...head, type, v, id, by: by?.token ?? null, data, verdict };
   }
   const raw = rawPayload(record.payload);
-  return { ...head, type: null, v: null, id: null, data: null, verdict, raw };
+  return { ...head, type: null, v: null, id: null, by: null, data: null, verdict, raw };
 }
 
 const RAW_BYTES_MAX = 256;

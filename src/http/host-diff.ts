@@ -9,7 +9,7 @@ import { diff as diffKernel } from "../reconcilers/diff.ts";
 type State = Readonly<FabricState>;
 
 export interface HostOp {
-  readonly verb: string;
+  readonly verb: "set" | "del";
   readonly noun: string;
   readonly key: string;
   readonly command: string;

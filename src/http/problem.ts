@@ -21,6 +21,10 @@ const TITLES = {
 
 export type ProblemStatus = keyof typeof TITLES;
 
+export function isProblemStatus(status: number): status is ProblemStatus {
+  return status in TITLES;
+}
+
 type More = Readonly<Record<string, unknown>>;
 
 /** Thrown where a handler cannot go on; the app answers with it. */

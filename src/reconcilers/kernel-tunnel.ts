@@ -205,7 +205,9 @@ export class TunnelKernel implements Kernel, TunnelView {
     };
   }
 
-  /** Peers that a predecessor's programs carry are there, until the log is known not to want them. */
+  /**
+   * Peers that a predecessor's programs carry are there, until the log is known not to want them.
+   */
   #adopt({ tunnel, link: { name: dev } }: Running): void {
     if (this.#peers.size > 0) return;
     this.#peers = new Map(

@@ -15,6 +15,7 @@ import { mapOf, nouns } from "./nouns.ts";
 import type { NounTypes, Op } from "./op.ts";
 import { complaint, mustWait, noObstacles, obstruct, phasesOf, refusalOf } from "./phase.ts";
 import type { Plan } from "./plan.ts";
+import { shared } from "./share.ts";
 
 /** What the log wants of this host now. Asked often: must be cheap. */
 export interface Wanted {
@@ -113,6 +114,10 @@ export async function runRound(
   const attempt = await applyAll(context, task, ops);
   const rest = attempt.tried.size === 0 ? ops : await verify(context, task, attempt);
   forget(memory.retries, rest);
+  const { known } = memory;
+  if (rest.length === 0 && known !== null) {
+    memory.known = { ...known, kernel: shared(plan.kernel, known.kernel) };
+  }
   const healed = takeHealed(memory, rest);
   const clean = rest.every((op) => memory.retries.has(idOf(op)) || attempt.waiting.has(idOf(op)));
   if (clean) settle(memory, task, attempt.waiting);

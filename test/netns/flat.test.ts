@@ -102,6 +102,24 @@ describe.skipIf(!requireRoot("flat segments"))("one flat segment over three host
   });
 });
 
+describe.skipIf(!requireRoot("flat segments"))("a host of a flat segment", () => {
+  test("waits for the bridge that the configuration names, and says so", async () => {
+    open = await TestFabric.create({ hosts: 1 });
+    const fabric = open;
+    await fabric.init({ ...V4, Backend: { Mode: "head-end", Bridge: "br-flat" } });
+    fabric.start("h1");
+    const waiting = "link heddle.1: ENODEV: no bridge br-flat";
+    await until("the agent says what it waits for", 10_000, async () => {
+      const status = await fabric.status("h1");
+      return status?.state === "degraded" && status.problems.includes(waiting);
+    });
+    expect(viewOf(fabric, "h1").links).toEqual([]);
+    addBridge(fabric.host("h1"), "br-flat");
+    await fabric.ready(["h1"], 0);
+    expect(fabric.ip("h1", "link show heddle.1")[0]).toMatchObject({ master: "br-flat" });
+  });
+});
+
 async function started(it: Case): Promise<TestFabric> {
   const fabric = await TestFabric.create({ hosts: NAMES.length });
   open = fabric;

@@ -46,7 +46,7 @@ describe("failures", () => {
     expect(rounds.at(-1)?.failures.size).toBe(0);
   });
 
-  test("a device is tried every 1.5 s at least: what it lacks may be back at any time", async () => {
+  test("a device is tried every 1.5 s at least: what it lacks may be back", async () => {
     const { kernel, clock, settle } = host();
     kernel.refuse = (op) => (op.noun === "link" ? "EADDRINUSE" : null);
     await settle();

@@ -189,6 +189,24 @@ function reading({ client, message }: Given): void {
     expect(new Set(read.map(text)).size).toBe(MANY);
   });
 
+  test("a reader with an end waits for it, returns after it, and takes no more", async () => {
+    const { log } = await client();
+    for (const name of ["a", "b", "c", "d"]) await log.append(message(name));
+    const range = async (from: number, last: number): Promise<string[]> => {
+      const read: string[] = [];
+      for await (const batch of log.read(from, new AbortController().signal, last)) {
+        read.push(...batch.map(text));
+      }
+      return read;
+    };
+    expect(await range(2, 3)).toEqual(["b", "c"]);
+    expect(await range(3, 2)).toEqual([]);
+    const waiting = range(4, 5);
+    await log.append(message("e"));
+    await log.append(message("f"));
+    expect(await waiting).toEqual(["d", "e"]);
+  });
+
   test("a position that the log does not hold is a gap", async () => {
     const { log } = await client();
     await log.append(message("a"));

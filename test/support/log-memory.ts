@@ -72,7 +72,8 @@ export class MemoryLog {
         info: () => this.#call(line, () => this.#info()),
         get: (seq) => this.#call(line, () => this.#get(seq)),
         append: (message) => this.#append(line, message),
-        read: (from, signal) => this.#read(line, from, signal),
+        read: (from, signal, last = Number.POSITIVE_INFINITY) =>
+          this.#read(line, { from, last }, signal),
       },
       status: {
         publish: (node, status) => this.#call(line, () => this.#publish(node, status)),
@@ -193,14 +194,18 @@ export class MemoryLog {
     return { ok: true, seq, duplicate: false };
   }
 
-  async *#read(line: Line, from: number, signal: AbortSignal): AsyncIterable<readonly Recorded[]> {
-    if (signal.aborted) return;
+  async *#read(
+    line: Line,
+    { from, last }: { readonly from: number; readonly last: number },
+    signal: AbortSignal,
+  ): AsyncIterable<readonly Recorded[]> {
+    if (signal.aborted || last < from) return;
     await this.#call(line, () => this.#refuseOutside(from));
     const era = this.#era;
-    for (let next = from; !signal.aborted; ) {
+    for (let next = from; !signal.aborted && next <= last; ) {
       if (this.#era !== era) throw new LogError("unreachable", "consumer lost");
       this.#refuse(line);
-      const batch = this.#records.slice(next - 1);
+      const batch = this.#records.slice(next - 1, last);
       if (batch.length === 0) {
         await this.#change(signal);
         continue;

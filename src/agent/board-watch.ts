@@ -1,0 +1,109 @@
+// The status board as somebody sees it who waits for the hosts: how far each has come by its own
+// last word, and when that was. A host that has been silent for a while is not waited for.
+
+import { type Clock, sleep } from "../events/clock.ts";
+import { LogError } from "../events/log.ts";
+import type { HostStatus, StatusBoard } from "../events/status-board.ts";
+import type { AgentPhase, BoardEntry } from "./status.ts";
+
+/** Clocks of hosts and server are not compared: this is far longer than any beat (liveness.ts). */
+export const FRESH_MS = 15_000;
+const RETRY_MS = 250;
+
+/** A host by its entry on the board. */
+export interface BoardHost {
+  readonly node: string;
+  readonly applied: number;
+  readonly state: AgentPhase;
+  readonly problems: readonly string[];
+  /** Reading of the clock when the entry was fresh. */
+  readonly heardMs: number;
+}
+
+export interface BoardWatch {
+  /** Hosts that showed themselves lately and are not on their way out. */
+  live(): readonly BoardHost[];
+  /** Whether the board has been read once. */
+  known(): boolean;
+  /** Calls `listener` after each change; the returned function ends that. */
+  onChange(listener: () => void): () => void;
+  /** Until `signal` aborts; trouble with the board is waited out. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createBoardWatch(deps: {
+  readonly board: StatusBoard;
+  readonly clock: Clock;
+  readonly wallMs: () => number;
+}): BoardWatch {
+  const { board, clock } = deps;
+  const hosts = new Map<string, BoardHost>();
+  const listeners = new Set<() => void>();
+  let isKnown = false;
+
+  function note(entry: HostStatus, heardMs: number): void {
+    const host = readHost(entry, heardMs);
+    if (host !== null) hosts.set(entry.node, host);
+  }
+
+  function tell(): void {
+    for (const listener of [...listeners]) listener();
+  }
+
+  async function follow(signal: AbortSignal): Promise<void> {
+    const first = await board.list();
+    // Stamps are the server's. The newest of them, or our own clock, tells how old the others are;
+    // a wrong clock here corrects itself with the next entry of each host, which is fresh as it
+    // comes.
+    const nowMs = Math.max(deps.wallMs(), ...first.map((entry) => entry.timeMs));
+    const seen = new Map<string, number>();
+    for (const entry of first) {
+      seen.set(entry.node, entry.timeMs);
+      note(entry, clock.nowMs() - (nowMs - entry.timeMs));
+    }
+    isKnown = true;
+    tell();
+    for await (const entry of board.watch(signal)) {
+      if (entry.timeMs === seen.get(entry.node)) continue;
+      note(entry, clock.nowMs());
+      tell();
+    }
+  }
+
+  return {
+    live: () => {
+      const nowMs = clock.nowMs();
+      const isLive = ({ state, heardMs }: BoardHost): boolean =>
+        state !== "stopping" && nowMs - heardMs <= FRESH_MS;
+      return [...hosts.values()].filter(isLive);
+    },
+    known: () => isKnown,
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    run: async (signal) => {
+      while (!signal.aborted) {
+        try {
+          await follow(signal);
+        } catch (error) {
+          if (!(error instanceof LogError)) throw error;
+          await sleep(clock, RETRY_MS, signal);
+        }
+      }
+    },
+  };
+}
+
+/** Null when it is not an agent's entry: nobody to wait for. */
+function readHost({ node, payload }: HostStatus, heardMs: number): BoardHost | null {
+  try {
+    const entry = JSON.parse(new TextDecoder().decode(payload)) as Partial<BoardEntry> | null;
+    const applied = entry?.seq?.applied;
+    if (typeof applied !== "number") return null;
+    const problems = Array.isArray(entry?.problems) ? entry.problems.map(String) : [];
+    return { node, applied, state: entry?.state ?? "starting", problems, heardMs };
+  } catch {
+    return null;
+  }
+}

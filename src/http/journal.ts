@@ -1,0 +1,81 @@
+// What the server remembers of every record: one byte, its type and what became of it; and of every
+// 1024th its time. A million records are a megabyte, and a search by type or time reads no record
+// that it does not show.
+
+import { type EventType, eventTypes } from "../events/event.ts";
+import type { Folded } from "../events/fold.ts";
+import type { Verdict } from "../events/verdict.ts";
+
+/** Records per chunk: the unit in which records are read, kept and found by time. */
+export const CHUNK = 1024;
+
+/** Low bits of a byte: the place in eventTypes, from 1; 0 is a record that cannot be decoded. */
+const TYPE_BITS = 6;
+const TYPE_MASK = (1 << TYPE_BITS) - 1;
+const KINDS: readonly Verdict["kind"][] = ["accepted", "void", "quarantined"];
+
+/** 0-based chunk that `seq` is in. */
+export function chunkOf(seq: number): number {
+  return Math.floor((seq - 1) / CHUNK);
+}
+
+export class Journal {
+  #bytes = new Uint8Array(CHUNK);
+  #seq = 0;
+  /** Log time of the first record of each chunk; never falls. */
+  readonly #times: number[] = [];
+
+  /** Last sequence noted. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** `timeMs` is the fold's: the latest time seen up to there. */
+  note(timeMs: number, { event, verdict }: Folded): void {
+    if (this.#seq % CHUNK === 0) this.#times.push(timeMs);
+    if (this.#seq === this.#bytes.length) {
+      const larger = new Uint8Array(this.#bytes.length * 2);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    const type = event === null ? 0 : eventTypes.indexOf(event.type) + 1;
+    this.#bytes[this.#seq++] = type | (KINDS.indexOf(verdict.kind) << TYPE_BITS);
+  }
+
+  /** Whether the fold accepted all of `from` to `last`. */
+  allAccepted(from: number, last: number): boolean {
+    for (let seq = from; seq <= last; seq++) {
+      if ((this.#bytes[seq - 1] ?? 0) >> TYPE_BITS !== 0) return false;
+    }
+    return true;
+  }
+
+  /** Finds the first sequence from `from` to `last` of one of these types; of any if none. */
+  finder(types: readonly EventType[]): (from: number, last: number) => number | null {
+    if (types.length === 0) return (from, last) => (from <= last ? from : null);
+    const codes = new Set(types.map((type) => eventTypes.indexOf(type) + 1));
+    return (from, last) => {
+      for (let seq = from; seq <= last; seq++) {
+        if (codes.has((this.#bytes[seq - 1] ?? 0) & TYPE_MASK)) return seq;
+      }
+      return null;
+    };
+  }
+
+  /** The chunk with the last record stamped at or before `ms`; -1 when all are later. */
+  chunkAt(ms: number): number {
+    let low = 0;
+    let high = this.#times.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#times[middle] ?? 0) <= ms) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  /** Log time of the first record, or null. */
+  beganMs(): number | null {
+    return this.#times[0] ?? null;
+  }
+}
