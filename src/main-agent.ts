@@ -96,6 +96,7 @@ export async function composeAgent(
   }
   return {
     status: () => agent.status(),
+    ops: () => agent.ops(),
     state: () => agent.state(),
     plan: () => agent.plan(),
     acceptLog: () => agent.acceptLog(),

@@ -15,6 +15,7 @@ import { createKeep, type Keep } from "./keep.ts";
 import type { Self } from "./keeper.ts";
 import { watchStart } from "./offline-start.ts";
 import { OnDemand } from "./on-demand.ts";
+import { type CountedKernel, countOps, type OpCounts } from "./op-counts.ts";
 import { Planner } from "./planner.ts";
 import { createProblemLog, type ProblemLog } from "./problem-log.ts";
 import { Progress } from "./progress.ts";
@@ -57,6 +58,7 @@ class HostAgent implements Agent {
   private readonly subnetFile: SubnetFile;
   private readonly progress: Progress;
   private readonly onDemand: OnDemand;
+  private readonly counted: CountedKernel;
 
   private stopping = false;
   private muted: boolean;
@@ -65,7 +67,9 @@ class HostAgent implements Agent {
   private former: readonly Cidr[] = [];
 
   constructor(deps: AgentDeps, options: AgentOptions, snapshot: Snapshot) {
-    const { log, clock, kernel, board, files, logger } = deps;
+    const { log, clock, board, files, logger } = deps;
+    this.counted = countOps(deps.kernel);
+    const { kernel } = this.counted;
     this.deps = deps;
     this.options = options;
     this.hasSnapshot = snapshot !== null;
@@ -143,6 +147,10 @@ class HostAgent implements Agent {
       ...(tunnel === null ? {} : { tunnel }),
       ...(misses === null ? {} : { misses }),
     };
+  }
+
+  ops(): OpCounts {
+    return this.counted.counts();
   }
 
   ready(): boolean {

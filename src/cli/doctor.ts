@@ -13,9 +13,9 @@ import type { Check, Findings } from "./doctor-check.ts";
 import { filterChecks } from "./doctor-filter.ts";
 import { hostChecks } from "./doctor-host.ts";
 import { agentChecks, logChecks, logUnreachable } from "./doctor-log.ts";
+import { missCheck } from "./doctor-miss.ts";
 import { EXIT_FAILED, EXIT_OK, knownFailure } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
-import { missCheck } from "./miss-lines.ts";
 import { socketPath, subnetFile } from "./paths.ts";
 
 interface DoctorFlags extends LogFlags, NodeFlag {

@@ -9,8 +9,10 @@ import { PullReader, untilAborted } from "./log-jetstream-pull.ts";
 import { createCheckpoints, createStreams, fabricStreams } from "./log-jetstream-stream.ts";
 import { NatsLink } from "./nats-connect.ts";
 import { natsInquiry } from "./nats-inquiry.ts";
+import { natsWebhookQueue } from "./nats-webhook-queue.ts";
 import type { StatusBoard } from "./status-board.ts";
 import { statusBoard } from "./status-jetstream.ts";
+import type { WebhookQueue } from "./webhook-queue.ts";
 
 export interface LogOptions extends NatsOptions {
   readonly fabric: string;
@@ -24,6 +26,7 @@ export interface LogConnection {
   readonly checkpoints: EventLog;
   /** Makes the stream of checkpoints, or accepts the one there is. Throws LogError. */
   createCheckpoints(): Promise<void>;
+  readonly webhooks: WebhookQueue;
   /** Makes the fabric's streams, or accepts equal ones that exist. Throws LogError. */
   createStream(replicas: number): Promise<void>;
   connected(): boolean;
@@ -49,6 +52,7 @@ export async function connectLog(options: LogOptions): Promise<LogConnection> {
     createCheckpoints: () => createCheckpoints(link, names),
     status: statusBoard(link, names, options.fabric),
     inquiry: natsInquiry(link, options.fabric),
+    webhooks: natsWebhookQueue(link, names),
     createStream: (replicas) => createStreams(link, names, replicas),
     connected: () => link.connected(),
     serverVersion: () => link.version(),

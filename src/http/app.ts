@@ -15,13 +15,16 @@ import { isProblemStatus, Problem, problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { auditRoutes } from "./routes-audit.ts";
 import { convergedRoutes } from "./routes-converged.ts";
+import { deadLetterRoutes } from "./routes-dead-letter.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { healthRoutes } from "./routes-health.ts";
 import { liveRoutes } from "./routes-live.ts";
+import { metricsRoutes } from "./routes-metrics.ts";
 import { pastRoutes } from "./routes-past.ts";
 import { previewRoutes } from "./routes-preview.ts";
 import { stateRoutes } from "./routes-state.ts";
 import { streamRoutes } from "./routes-stream.ts";
+import { webhookReads, webhookWrites } from "./routes-webhook.ts";
 import { configWrites, leaseWrites, peerWrites } from "./routes-write.ts";
 
 /** Routes that answer when something has happened. */
@@ -34,6 +37,7 @@ export function createApp(deps: HookDeps): HookApp {
   app.use(accessLog(deps), ...sizeLimits(), authenticate(deps), rateLimits(deps));
   app.use(timeLimit(WAITING));
   app.route("/", healthRoutes(deps));
+  app.route("/", metricsRoutes(deps));
   app.route("/", stateRoutes(deps));
   app.route("/", liveRoutes(deps));
   // Before the pages of events, which answer what is left of the same path.
@@ -45,6 +49,9 @@ export function createApp(deps: HookDeps): HookApp {
   app.route("/", peerWrites(deps));
   app.route("/", leaseWrites(deps));
   app.route("/", configWrites(deps));
+  app.route("/", webhookWrites(deps));
+  app.route("/", webhookReads(deps));
+  app.route("/", deadLetterRoutes(deps));
   app.route("/", auditRoutes(deps));
   document(app, deps);
   app.notFound(refuseUnknown(app));

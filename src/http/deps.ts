@@ -11,7 +11,9 @@ import type { SignerKey } from "./audit-key.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Follower } from "./follower.ts";
 import type { History } from "./history.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Pages } from "./pages.ts";
+import type { Sender, WebhookWorld } from "./webhook-sender.ts";
 import type { Writer } from "./writer.ts";
 
 /** What the caller has. */
@@ -32,6 +34,9 @@ export interface HookWorld {
   readonly logger: Logger;
   /** A new unique id for an event. */
   readonly newId: () => string;
+  /** From 0 to 1, to spread what many would do at once. */
+  readonly random: () => number;
+  readonly webhooks: WebhookWorld;
 }
 
 /** What the routes have. */
@@ -42,4 +47,6 @@ export interface HookDeps extends HookWorld {
   readonly writer: Writer;
   readonly boardWatch: BoardWatch;
   readonly audit: Auditor;
+  readonly metrics: Metrics;
+  readonly sender: Sender;
 }

@@ -3,7 +3,8 @@
 import { expect, test } from "bun:test";
 import type { AgentStatus } from "../../src/agent/status.ts";
 import type { Findings } from "../../src/cli/doctor-check.ts";
-import { missCheck, missLine } from "../../src/cli/miss-lines.ts";
+import { missCheck } from "../../src/cli/doctor-miss.ts";
+import { missLine } from "../../src/cli/miss-lines.ts";
 import { history } from "../support/history.ts";
 
 const misses = { mode: "on-miss", held: 20, hotPeers: 0, answered: 31, unknown: 0, suppressed: 0 };
