@@ -8,7 +8,7 @@ import { PROGRAM, TestFabric } from "../test/support/fabric.ts";
 import { run } from "../test/support/netns.ts";
 import { machine, quantile, table, write } from "./support.ts";
 
-const ROUNDS = 5;
+const ROUNDS = 3;
 const RECORDS = 4000;
 const INTERVAL_US = 1000;
 const NAMES = ["h1", "h2"] as const;

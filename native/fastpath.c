@@ -66,7 +66,7 @@ void fast_count(struct assembler *a, int counter_map, int16_t row, int outer)
 	asm_land(a, none);
 }
 
-static int prefix_map(uint32_t entries)
+int fast_prefix_map(uint32_t entries)
 {
 	return bpf_map_create("heddle_prefixes", BPF_MAP_TYPE_LPM_TRIE, sizeof(struct encap_key),
 			      sizeof(struct encap_route), entries > 0 ? entries : 1, -1);
@@ -101,7 +101,7 @@ static void close_fd(int *fd)
 void fastpath_init(struct fastpath *f)
 {
 	*f = (struct fastpath){ .encap = -1, .decap = -1, .routes = -1, .counters = -1,
-				.flows = -1, .names = -1, .head = -1 };
+				.flows = -1, .names = -1, .head = -1, .ask = -1, .watch = -1 };
 }
 
 /** Leaves what is resident to a successor. */
@@ -114,11 +114,20 @@ void fastpath_close(struct fastpath *f)
 	close_fd(&f->flows);
 	close_fd(&f->names);
 	close_fd(&f->head);
+	close_fd(&f->ask);
+	close_fd(&f->watch);
+	free(f->ways);
+	free(f->peers);
+	free(f->prefixes);
+	f->ways = NULL;
+	f->peers = NULL;
+	f->prefixes = NULL;
+	f->prefix_count = 0;
 }
 
 static int make_maps(struct fastpath *f)
 {
-	int inner = prefix_map(1), rc = inner;
+	int inner = fast_prefix_map(1), rc = inner;
 
 	if (rc >= 0)
 		f->routes = rc = bpf_map_create(NAME_ROUTES, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 1,
@@ -138,6 +147,17 @@ static int make_maps(struct fastpath *f)
 					      sizeof(struct fast_head), 1, -1);
 	close_fd(&inner);
 	return rc;
+}
+
+static int open_routes(struct fastpath *f, const struct hp_endpoint *listen)
+{
+	memcpy(&f->listen, listen->addr, 4);
+	f->ways = calloc(PEER_SLOTS_MAX, sizeof(*f->ways));
+	if (!f->ways)
+		return -ENOMEM;
+	f->ask = route_open();
+	f->watch = route_watch();
+	return f->ask < 0 ? f->ask : f->watch < 0 ? f->watch : 0;
 }
 
 static bool adopt_maps(struct fastpath *f)
@@ -162,8 +182,11 @@ void fastpath_prepare(struct fastpath *f, const struct hp_config *config, uint32
 	/* Asking opens a file each time */
 	f->cpus = (uint32_t)sysconf(_SC_NPROCESSORS_CONF);
 	f->underlay = underlay_of(&config->listen[0]);
-	f->resident = (features & HP_F_PERSIST) != 0 && resident_allowed();
+	f->resident = (features & HP_F_PERSIST) != 0 && (features & HP_F_RESIDENT) != 0 &&
+		      resident_allowed();
 	if (f->underlay != 0)
+		rc = open_routes(f, &config->listen[0]);
+	if (rc >= 0)
 		rc = f->resident && adopt_maps(f) ? 0 : make_maps(f);
 	if (rc >= 0)
 		return;
@@ -230,52 +253,16 @@ void fastpath_attach(struct fastpath *f, const struct hp_config *config, uint32_
 	}
 	/* Also when nothing is wanted: a predecessor may have wanted it */
 	if (config->features & HP_F_PERSIST)
-		resident_sweep(f->device, f);
+		resident_sweep(f->device, f->resident ? f : NULL);
+	if (f->resident && (f->encap >= 0 || f->decap >= 0))
+		return;
+	errors[14] = (config->features & HP_F_PERSIST) && !resident_allowed() ? EPERM : 0;
+	*features &= ~(uint32_t)HP_F_RESIDENT;
 	if (f->encap < 0 && f->decap < 0)
 		fastpath_close(f);
 }
-_Static_assert(HP_F_ENCAP == 1 << 10 && HP_F_DECAP == 1 << 13, "indices of errors");
-
-static uint32_t kind_of(const struct hp_peer *peer)
-{
-	if (peer->endpoint.family != 4 || peer->slot >= PEER_SLOTS_MAX)
-		return 0;
-	return (peer->capabilities & HP_CAP_OFFLOAD ? ROUTE_SEND : 0) |
-	       (peer->capabilities & HP_CAP_ENCAP ? ROUTE_RECEIVE : 0);
-}
-
-/** A new prefix map, published in one update; IPv6 and plain peers are left to tx.c. */
-int fastpath_set_peers(struct fastpath *f, const struct hp_peer *peers,
-		       const struct hp_prefix *prefixes, uint32_t prefix_count)
-{
-	uint32_t zero = 0, used = 0;
-	int fd = prefix_map(prefix_count), rc = fd;
-
-	for (uint32_t i = 0; rc >= 0 && i < prefix_count; i++) {
-		const struct hp_prefix *p = &prefixes[i];
-		struct encap_key key = { .length = p->length };
-		struct encap_route route = { .kind = ROUTE_OWN };
-
-		if (p->family != 4)
-			continue;
-		memcpy(key.addr, p->addr, 4);
-		if (p->peer != HP_OWN) {
-			const struct hp_peer *peer = &peers[p->peer];
-
-			/* A plain peer's row must still hide a shorter prefix */
-			route.kind = kind_of(peer);
-			route.slot = peer->slot;
-			route.port = htons(peer->endpoint.port);
-			memcpy(&route.addr, peer->endpoint.addr, 4);
-		}
-		rc = bpf_map_update(fd, &key, &route);
-		used++;
-	}
-	if (rc >= 0)
-		rc = bpf_map_update(f->routes, &zero, &fd);
-	close_fd(&fd);
-	return rc < 0 ? rc : (int)used;
-}
+_Static_assert(HP_F_ENCAP == 1 << 10 && HP_F_DECAP == 1 << 13 && HP_F_RESIDENT == 1 << 14,
+	       "indices of errors");
 
 /** What both programs carried for the peer of @slot, over all CPUs, added to @into. */
 int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into)
@@ -297,53 +284,6 @@ int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_co
 	}
 	free(rows);
 	return rc;
-}
-
-/* One row of the prefix map; false for our own prefixes and for peers left to userspace. */
-static bool adopted_row(const struct fastpath *f, int prefixes, const struct encap_key *key,
-			struct hp_adopted *into)
-{
-	struct encap_route route;
-
-	if (bpf_map_lookup(prefixes, key, &route) < 0 || route.kind == ROUTE_OWN)
-		return false;
-	memset(into, 0, sizeof(*into));
-	into->peer.endpoint.family = 4;
-	into->peer.endpoint.port = ntohs(route.port);
-	memcpy(into->peer.endpoint.addr, &route.addr, 4);
-	into->peer.capabilities = (route.kind & ROUTE_SEND ? HP_CAP_OFFLOAD : 0) |
-				  (route.kind & ROUTE_RECEIVE ? HP_CAP_ENCAP : 0);
-	into->peer.slot = route.slot;
-	into->length = key->length;
-	memcpy(into->addr, key->addr, 4);
-	(void)bpf_map_lookup(f->names, &route.slot, into->name);
-	into->name[HP_NAME_SIZE - 1] = 0;
-	return route.addr != 0;
-}
-
-/** What the maps say now about IPv4 prefixes of peers; returns how many there are. */
-int fastpath_adopted(const struct fastpath *f, struct hp_adopted *into, uint32_t capacity)
-{
-	struct encap_key key, next;
-	struct hp_adopted row;
-	uint32_t zero = 0, id = 0, count = 0;
-	int fd, rc;
-
-	if (f->routes < 0 || bpf_map_lookup(f->routes, &zero, &id) < 0)
-		return 0;
-	fd = bpf_by_id(BPF_MAP_GET_FD_BY_ID, id);
-	if (fd < 0)
-		return 0;
-	for (rc = bpf_map_next(fd, NULL, &next); rc == 0; rc = bpf_map_next(fd, &key, &next)) {
-		key = next;
-		if (!adopted_row(f, fd, &key, &row))
-			continue;
-		if (count < capacity)
-			into[count] = row;
-		count++;
-	}
-	close(fd);
-	return (int)count;
 }
 
 /** A slot that had another name before starts to count anew. */

@@ -38,6 +38,8 @@ struct encap_route {
 #define ROUTE_SEND 2
 /** Sends from the kernel, so it is received from there. */
 #define ROUTE_RECEIVE 4
+/** Would be sent to in the kernel, but by another device. */
+#define ROUTE_AWAY 8
 _Static_assert(sizeof(struct encap_route) == 16, "read by the program");
 
 
@@ -71,12 +73,19 @@ struct fast_head {
 #define AT_INNER (-24)
 #define AT_HEADER (-56)
 
+/* route.c */
+int route_open(void);
+int route_watch(void);
+bool route_changed(int watch);
+unsigned int route_device(int fd, uint32_t from, uint32_t to);
+
 /* resident.c */
 int resident_find(unsigned int at, uint32_t type, unsigned int device);
 bool resident_adopt(struct fastpath *f, int program);
 void resident_sweep(unsigned int device, const struct fastpath *keep);
 bool resident_allowed(void);
 
+int fast_prefix_map(uint32_t entries);
 void fast_find_route(struct assembler *a, int offset, bool first, int outer_map);
 void fast_count(struct assembler *a, int counter_map, int16_t row, int outer);
 void encap_assemble(struct assembler *a, const struct hp_config *config,

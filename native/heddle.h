@@ -42,7 +42,8 @@
 	X(ENCAP, 10, "kernel-encap") \
 	X(PERSIST, 11, "persist") \
 	X(NAPI, 12, "tun-napi") \
-	X(DECAP, 13, "kernel-decap")
+	X(DECAP, 13, "kernel-decap") \
+	X(RESIDENT, 14, "kernel-resident")
 
 #define HP_FEATURE_BIT(name, bit, text) HP_F_##name = 1u << (bit),
 enum hp_feature { HP_FEATURES(HP_FEATURE_BIT) HP_F_END };
@@ -241,6 +242,8 @@ HP_API int hp_accelerate(struct hp_tunnel *tunnel);
 /** Replaces peers and prefixes while packets flow. */
 HP_API int hp_set_peers(struct hp_tunnel *tunnel, const struct hp_peer *peers, uint32_t peer_count,
 		 const struct hp_prefix *prefixes, uint32_t prefix_count);
+/** To be called now and then, and soon after routes have changed: whom the kernel path sends to. */
+HP_API int hp_refresh(struct hp_tunnel *tunnel);
 HP_API int hp_counters(struct hp_tunnel *tunnel, uint64_t *into, uint32_t capacity);
 HP_API int hp_peer_counters(struct hp_tunnel *tunnel, struct hp_peer_counters *into,
 			    uint32_t capacity);

@@ -269,6 +269,16 @@ struct table {
 
 /* fastpath.c: both directions as programs in the kernel. */
 /**
+ * struct way - whether the way to a peer leads out of the underlay device
+ * @addr: of the peer, network order; 0 when not asked
+ * @here: it does
+ */
+struct way {
+	uint32_t addr;
+	bool here;
+};
+
+/**
  * struct fastpath - descriptors of it, -1 when off
  * @encap: attachment of the sender: a link, or the program itself when @resident
  * @decap: attachment of the receiver
@@ -280,13 +290,23 @@ struct table {
  * @device: index of the TUN device
  * @underlay: index of the device that holds the listening address
  * @cpus: rows that the kernel keeps of each counter
+ * @listen: the listening address, network order
+ * @ask: socket that asks for routes
+ * @watch: socket that hears of changed routes
+ * @ways: by slot, what was asked
+ * @peers: as last set, with @prefixes: routes may change without them
  * @resident: programs stay attached without us
  * @error: why there are no maps
  */
 struct fastpath {
 	int encap, decap, routes, counters, flows, names, head;
 	unsigned int device, underlay;
-	uint32_t cpus;
+	uint32_t cpus, listen;
+	int ask, watch;
+	struct way *ways;
+	struct hp_peer *peers;
+	struct hp_prefix *prefixes;
+	uint32_t prefix_count;
 	bool resident;
 	int32_t error;
 };
@@ -295,8 +315,9 @@ void fastpath_init(struct fastpath *f);
 void fastpath_prepare(struct fastpath *f, const struct hp_config *config, uint32_t features);
 void fastpath_attach(struct fastpath *f, const struct hp_config *config, uint32_t *features,
 		     int32_t *errors);
-int fastpath_set_peers(struct fastpath *f, const struct hp_peer *peers,
+int fastpath_set_peers(struct fastpath *f, const struct hp_peer *peers, uint32_t peer_count,
 		       const struct hp_prefix *prefixes, uint32_t prefix_count);
+int fastpath_refresh(struct fastpath *f);
 int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into);
 int fastpath_adopted(const struct fastpath *f, struct hp_adopted *into, uint32_t capacity);
 int fastpath_name(const struct fastpath *f, uint32_t slot, const char *name);

@@ -126,35 +126,6 @@ fail:
 	return rc;
 }
 
-/**
- * Attaches the programs in the kernel. Apart from hp_open because each attachment waits for the
- * kernel (RCU, 10 ms): the workers carry meanwhile. Never a reason to fail: without it the workers
- * do everything.
- */
-int hp_accelerate(struct hp_tunnel *t)
-{
-	uint32_t wanted = atomic_load(&t->features), features = wanted;
-	int32_t errors[16] = { 0 };
-
-	fastpath_attach(&t->fast, &t->config, &features, errors);
-	atomic_fetch_and(&t->features, ~(wanted & ~features));
-	for (size_t i = 0; i < 16; i++) {
-		if (errors[i] != 0)
-			atomic_store(&t->errors[i], errors[i]);
-	}
-	return 0;
-}
-
-int hp_adopted(struct hp_tunnel *t, struct hp_adopted *into, uint32_t capacity)
-{
-	return fastpath_adopted(&t->fast, into, capacity);
-}
-
-int hp_name_slot(struct hp_tunnel *t, uint32_t slot, const char *name)
-{
-	return fastpath_name(&t->fast, slot, name);
-}
-
 static void counters_add(struct hp_peer_counters *to, const struct hp_peer_counters *from)
 {
 	to->tx_packets += __atomic_load_n(&from->tx_packets, __ATOMIC_RELAXED);
@@ -222,19 +193,6 @@ static int base_grow(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t 
 	return 0;
 }
 
-/* Programs with old routes would be worse than none: the workers have the new table already. */
-static void decelerate(struct hp_tunnel *t, int error)
-{
-	uint32_t zero = 0;
-
-	/* What stays attached finds no route any more and passes everything */
-	(void)bpf_map_delete(t->fast.routes, &zero);
-	fastpath_close(&t->fast);
-	atomic_store(&t->errors[10], error);
-	atomic_store(&t->errors[13], error);
-	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP));
-}
-
 int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer_count,
 		 const struct hp_prefix *prefixes, uint32_t prefix_count)
 {
@@ -263,7 +221,7 @@ int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer
 	reclaim(t);
 	if (t->fast.routes < 0)
 		return 0;
-	rc = fastpath_set_peers(&t->fast, peers, prefixes, prefix_count);
+	rc = fastpath_set_peers(&t->fast, peers, peer_count, prefixes, prefix_count);
 	if (rc < 0)
 		decelerate(t, -rc);
 	return 0;
@@ -356,7 +314,7 @@ int hp_resume(struct hp_tunnel *t)
 int hp_forget_device(struct hp_tunnel *t)
 {
 	fastpath_close(&t->fast);
-	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP));
+	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP | HP_F_RESIDENT));
 	(void)resident_forget(t->config.device);
 	return tun_set_persist(t->tun[0], false);
 }

@@ -7,7 +7,7 @@ import { openTunnelEarly } from "./agent/early-tunnel.ts";
 import { openFiles } from "./agent/files.ts";
 import type { Logger } from "./agent/logger.ts";
 import { instanceId, lockHost } from "./agent/os-host.ts";
-import { dropFilePages } from "./agent/os-memory.ts";
+import { releaseMemory } from "./agent/os-memory.ts";
 import { findPredecessor } from "./agent/os-predecessor.ts";
 import { serviceManager } from "./agent/os-service.ts";
 import { trimAfterStart } from "./agent/trim.ts";
@@ -33,7 +33,7 @@ export function openKernel(
     kernel.close();
     netlink.close();
   };
-  return { kernel, tunnel: kernel, close };
+  return { kernel, misses: netlink.misses(), tunnel: kernel, close };
 }
 
 /** Throws HostTaken, LogError or NativeError when an adapter cannot be opened. */
@@ -48,7 +48,7 @@ export async function composeAgent(
   const predecessor = takeover ? findPredecessor(logger) : null;
   let lock = predecessor === null ? lockHost() : null;
   const manager = serviceManager(env, process.pid, logger);
-  const { kernel, tunnel, close } = openKernel(null, {
+  const { kernel, misses, tunnel, close } = openKernel(null, {
     offer: predecessor?.fds ?? manager.inherited,
     onDescriptors: manager.keep,
   });
@@ -68,7 +68,7 @@ export async function composeAgent(
     {
       log: connection.log,
       board: connection.status,
-      ...{ kernel, tunnel, clock, files, logger },
+      ...{ kernel, misses, tunnel, clock, files, logger },
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
       onApplied: answers.applied,
@@ -79,7 +79,7 @@ export async function composeAgent(
   void answers.run(beside.signal);
   compileWhenStarted(agent, beside.signal);
   const isReady = (): boolean => agent.ready();
-  void trimAfterStart({ clock, logger, isReady, dropFilePages }, beside.signal);
+  void trimAfterStart({ clock, logger, isReady, releaseMemory }, beside.signal);
   const done = agent.done.then(async (end) => {
     beside.abort();
     await connection.close();
@@ -96,6 +96,7 @@ export async function composeAgent(
   }
   return {
     status: () => agent.status(),
+    ops: () => agent.ops(),
     state: () => agent.state(),
     plan: () => agent.plan(),
     acceptLog: () => agent.acceptLog(),

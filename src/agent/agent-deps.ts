@@ -4,6 +4,7 @@ import type { Clock } from "../events/clock.ts";
 import type { EventLog } from "../events/log.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 import type { Kernel } from "../reconcilers/kernel.ts";
+import type { MissKernel } from "../reconcilers/miss.ts";
 import type { TunnelView } from "../reconcilers/tunnel-status.ts";
 import type { AgentPort } from "./agent-port.ts";
 import type { AgentFiles } from "./files.ts";
@@ -15,6 +16,7 @@ export interface AgentDeps {
   readonly log: EventLog;
   readonly board: StatusBoard;
   readonly kernel: Kernel;
+  readonly misses: MissKernel;
   /** The packet path of the udp backend. */
   readonly tunnel?: TunnelView;
   readonly clock: Clock;
@@ -31,6 +33,8 @@ export interface AgentOptions extends Identity {
   readonly underlay: UnderlayBy;
   readonly ttlSeconds: number;
   readonly marginSeconds: number;
+  /** After how long without a packet an entry on demand goes; ten minutes if not given. */
+  readonly idleMs?: number;
   /** Say nothing, in the log and on the board, before `speak`: a predecessor still does. */
   readonly muted?: boolean;
 }

@@ -42,7 +42,7 @@ async function openTunnel(
   const { devices } = await kernel.facts();
   const ours = devices.filter(({ alias, kind }) => alias === aliasOf(fabric) && kind === "tun");
   if (ours.length === 0) return;
-  const snapshot = await loadSnapshot(deps, fabric);
+  const snapshot = await loadSnapshot(deps, fabric, node);
   // After a reboot, or in another namespace, nobody counts on it: the log is asked first.
   const holder = snapshot?.state.nodes.get(node)?.instance;
   if (snapshot === null || snapshot.writer !== instance || holder !== instance) return;

@@ -21,7 +21,10 @@ export interface TailDeps {
   readonly clock: Clock;
   readonly fabric: string;
   readonly snapshot: Snapshot | null;
-  /** Whose tail it is: hosts take turns in reading the log again. A server has no name. */
+  /**
+   * Whose tail it is: hosts take turns in reading the log again, and each follows the entries that
+   * it holds itself. A server has no name.
+   */
   readonly node?: string;
   /** After each record, in order. */
   readonly onFolded: (record: Recorded, folded: Folded) => void;
@@ -80,7 +83,7 @@ class LogTail implements Tail {
 
   constructor(deps: TailDeps) {
     this.#deps = deps;
-    this.#place = new Place(deps.fabric, deps.snapshot);
+    this.#place = new Place(deps.fabric, deps.node ?? null, deps.snapshot);
     this.#recheckDue = deps.snapshot !== null;
   }
 
@@ -113,7 +116,8 @@ class LogTail implements Tail {
   }
 
   accept(): void {
-    this.#place = new Place(this.#deps.fabric, null);
+    const { fabric, node } = this.#deps;
+    this.#place = new Place(fabric, node ?? null, null);
     this.#damage = null;
     this.#rewritten = null;
     this.#receivedMs = null;

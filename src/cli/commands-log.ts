@@ -175,6 +175,7 @@ function reading(env: Env): readonly CommandSpec[] {
       options: () => [
         ...logFlags(env),
         flag(env, `--at ${POINT}`, "point in the log (default: its end)", point),
+        nodeFlag(env, "with the entries that this host holds on demand"),
         jsonFlag(env),
       ],
       examples: ["state", "state --at 10m", "state --at 42 --json"],

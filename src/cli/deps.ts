@@ -7,6 +7,7 @@ import type { UnderlayBy } from "../agent/underlay.ts";
 import type { Clock } from "../events/clock.ts";
 import type { LogConnection, LogOptions } from "../events/log-jetstream.ts";
 import type { Kernel } from "../reconcilers/kernel.ts";
+import type { MissKernel } from "../reconcilers/miss.ts";
 import type { TunnelView } from "../reconcilers/tunnel-status.ts";
 import type { Output } from "./output.ts";
 
@@ -39,6 +40,7 @@ export interface Deps {
 
 export interface KernelConnection {
   readonly kernel: Kernel;
+  readonly misses: MissKernel;
   readonly tunnel: TunnelView;
   close(): void;
 }

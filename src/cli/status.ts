@@ -6,6 +6,7 @@ import { sleep } from "../events/clock.ts";
 import { askAgent } from "./agent-client.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, Failure } from "./failure.ts";
+import { missLine } from "./miss-lines.ts";
 import { socketPath } from "./paths.ts";
 import { cell, tableLines } from "./table.ts";
 import { tunnelLines } from "./tunnel-lines.ts";
@@ -96,6 +97,7 @@ export function statusLines(found: AgentStatus): readonly string[] {
     ["drift", `${drift.healed} healed, ${drift.pending} pending`],
     ["quarantine", `${found.quarantined} records`],
   ].map(([name = "", value = ""]) => `${name.padEnd(11)} ${value}`);
+  if (found.misses !== undefined) self.push(missLine(found.misses));
   if (found.tunnel !== undefined) self.push(...tunnelLines(found.tunnel));
   return [...health, ...(health.length === 0 ? [] : [""]), ...self, ...peerLines(found)];
 }

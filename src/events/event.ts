@@ -96,6 +96,28 @@ const data = {
   LeaseReleased: z.object({ node: nodeName, epoch, subnets }),
   /** `node` proposes that the lease of `owner` is over; the log's own time decides. */
   LeaseExpired: z.object({ node: nodeName, owner: nodeName, epoch, subnets }),
+  /** What the kernel of `node` asked for since it last said so; at most one a second. */
+  NeighborMissed: z.object({
+    node: nodeName,
+    /** Whose entries it holds from here on. */
+    answered: z
+      .array(
+        z.object({
+          subnet: cidr,
+          /** Node name, or `peer:<name>`. */
+          peer: z.string().min(1).max(300),
+          /** From the question to the entry being there; null for one that was found in place. */
+          waitedUs: z.int().nonnegative().nullable(),
+        }),
+      )
+      .max(256),
+    /** Addresses that nobody owns. */
+    unknown: z.array(z.object({ address: ip, count: z.int().positive() })).max(32),
+    /** Further questions about such addresses. */
+    suppressed: z.int().nonnegative(),
+  }),
+  /** Peers whose entries `node` no longer holds. */
+  NeighborAged: z.object({ node: nodeName, subnets: z.array(cidr).min(1).max(256) }),
   DriftHealed: z.object({
     node: nodeName,
     /** How many objects were put right; `items` holds at most the first 32. */
@@ -152,6 +174,8 @@ export const eventVersion: { readonly [T in EventType]: number } = {
   LeaseRenewed: 1,
   LeaseReleased: 1,
   LeaseExpired: 1,
+  NeighborMissed: 1,
+  NeighborAged: 1,
   DriftHealed: 1,
   HostDegraded: 1,
   HostRecovered: 1,

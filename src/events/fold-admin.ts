@@ -2,6 +2,7 @@
 
 import type { EventOf } from "./event.ts";
 import { dropLease, withdraw } from "./fold-lease.ts";
+import { dropHeld, switchHeld } from "./fold-miss.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import { inPool } from "./pool.ts";
 import type { FabricState, ForeignPeer } from "./state.ts";
@@ -59,6 +60,7 @@ function addWebhook(state: FabricState, data: EventOf<"WebhookAdded">["data"]): 
 function configure(state: FabricState, document: unknown): Verdict {
   const parsed = parseNetworkConfig(document);
   if (!parsed.ok) return against(`config.${parsed.reason}`);
+  const before = state.config;
   state.config = parsed.config;
   state.configDocument = parsed.document;
   state.configSeq = state.seq;
@@ -69,6 +71,7 @@ function configure(state: FabricState, document: unknown): Verdict {
       pools.every((pool) => lease.subnets.some((subnet) => inPool(pool, subnet)));
     if (!fits) dropLease(state, lease.node);
   }
+  switchHeld(state, before);
   return accepted;
 }
 
@@ -110,6 +113,7 @@ function forgetPeer(state: FabricState, name: string): void {
   if (peer === undefined) return;
   giveBack(state.taken, peer.subnet);
   state.endpoints.delete(peer.publicIp);
+  dropHeld(state, [peer.subnet]);
   if (peer.vtepMac !== null) state.endpoints.delete(peer.vtepMac);
 }
 

@@ -4,6 +4,7 @@
 
 import { type Cidr, overlaps, prefixOf } from "./address.ts";
 import type { EventOf } from "./event.ts";
+import { dropHeld } from "./fold-miss.ts";
 import { inPool } from "./pool.ts";
 import type { FabricState, Lease, Node } from "./state.ts";
 import { giveBack, inTheWay, take } from "./taken.ts";
@@ -161,6 +162,7 @@ export function dropLease(state: FabricState, node: string): void {
     state.owners.delete(subnet);
     giveBack(state.taken, subnet);
   }
+  dropHeld(state, lease.subnets);
   state.leases.delete(node);
 }
 

@@ -1,6 +1,7 @@
 // A folded state as plain JSON and back: what snapshots hold, what surfaces show, and what the web
 // page folds and plans from.
 
+import type { Cidr } from "./address.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import type { Json } from "./network-config-keys.ts";
 import { type FabricState, initialState } from "./state.ts";
@@ -11,9 +12,13 @@ export function stateDocument(state: Readonly<FabricState>): StateDocument {
   return documentOf(state, (map) => [...map].sort(byKey));
 }
 
-/** Maps become arrays in the order in which the log filled them. */
+/**
+ * Maps become arrays in the order in which the log filled them. With what the reader's own node
+ * holds on demand, which is no part of what all agree on.
+ */
 export function orderedDocument(state: Readonly<FabricState>): StateDocument {
-  return documentOf(state, (map) => [...map]);
+  const held = { node: state.held.node, subnets: [...state.held.subnets] };
+  return { ...documentOf(state, (map) => [...map]), held };
 }
 
 type Entries = <V>(map: ReadonlyMap<string, V>) => readonly (readonly [string, V])[];
@@ -55,6 +60,7 @@ export interface StateDocument {
   readonly webhooks: readonly Of<"webhooks">[];
   readonly endpoints: { readonly [endpoint: string]: string };
   readonly quarantine: FabricState["quarantine"];
+  readonly held?: { readonly node: string | null; readonly subnets: readonly Cidr[] };
 }
 
 function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): number {
@@ -63,7 +69,9 @@ function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): nu
 
 /** Null if its configuration is not accepted any more. */
 export function stateFrom(document: StateDocument): FabricState | null {
-  const state = initialState(document.fabric);
+  const { held } = document;
+  const state = initialState(document.fabric, held?.node ?? null);
+  for (const subnet of held?.subnets ?? []) state.held.subnets.add(subnet);
   state.seq = document.seq;
   state.changedSeq = document.changedSeq;
   state.timeMs = document.timeMs;

@@ -69,6 +69,16 @@ export interface Quarantined {
   readonly reason: string;
 }
 
+/**
+ * Which peers' entries one host holds by its own word, least recently asked for first. Every reader
+ * follows one host at most: N hosts with N peers each would be N² in every host's memory.
+ */
+export interface Held {
+  readonly node: string | null;
+  /** Never more than there are subnets of others. */
+  readonly subnets: Set<Cidr>;
+}
+
 export interface FabricState {
   readonly fabric: string;
   /** Last record folded; 0 before the first. */
@@ -93,11 +103,14 @@ export interface FabricState {
   readonly reservations: Map<Cidr, Reservation>;
   readonly peers: Map<string, ForeignPeer>;
   readonly tokens: Map<string, Token>;
+  /** No part of what hosts agree on: it depends on whom the reader follows. */
+  readonly held: Held;
   readonly webhooks: Map<string, Webhook>;
   quarantine: { count: number; recent: Quarantined[] };
 }
 
-export function initialState(fabric: string): FabricState {
+/** `follow` names the node whose held entries are wanted. */
+export function initialState(fabric: string, follow: string | null = null): FabricState {
   return {
     fabric,
     seq: 0,
@@ -114,6 +127,7 @@ export function initialState(fabric: string): FabricState {
     reservations: new Map(),
     peers: new Map(),
     tokens: new Map(),
+    held: { node: follow, subnets: new Set() },
     webhooks: new Map(),
     quarantine: { count: 0, recent: [] },
   };

@@ -40,6 +40,9 @@ function path(event: Draft): string {
     case "LeaseReleased":
     case "LeaseExpired":
       return `node.${nameToken(event.data.node)}.lease`;
+    case "NeighborMissed":
+    case "NeighborAged":
+      return `node.${nameToken(event.data.node)}.miss`;
     case "DriftHealed":
     case "HostDegraded":
     case "HostRecovered":

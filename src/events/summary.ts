@@ -1,6 +1,6 @@
 // An event in a few words, for the timeline. Pure; the full content is in --json.
 
-import type { Draft, Member } from "./event.ts";
+import type { Draft, EventOf, Member } from "./event.ts";
 
 export function summaryOf(event: Draft): string {
   switch (event.type) {
@@ -41,6 +41,12 @@ export function summaryOf(event: Draft): string {
       return `${event.data.subnets.join(" ")} epoch ${event.data.epoch}`;
     case "LeaseExpired":
       return `${event.data.subnets.join(" ")} epoch ${event.data.epoch} of ${event.data.owner}`;
+    case "NeighborMissed":
+      return missSummary(event.data);
+    case "NeighborAged": {
+      const { subnets } = event.data;
+      return words(subnets.slice(0, 3).join(" "), more(subnets.length - 3));
+    }
     case "DriftHealed": {
       const [first] = event.data.items;
       const example = first === undefined ? "" : `${first.problem} ${first.noun}`;
@@ -53,6 +59,25 @@ export function summaryOf(event: Draft): string {
     case "HostFrozen":
       return event.data.reason;
   }
+}
+
+function missSummary(data: EventOf<"NeighborMissed">["data"]): string {
+  const { answered, unknown, suppressed } = data;
+  const first = answered.slice(0, 2).map(({ subnet, peer, waitedUs }) => {
+    const waited = waitedUs === null ? "" : ` in ${waitedUs} µs`;
+    return `${subnet} of ${peer}${waited}`;
+  });
+  const strange = unknown.length + suppressed;
+  return words(
+    first.join(", "),
+    more(answered.length - 2),
+    strange === 0 ? null : `${unknown[0]?.address ?? strange} of nobody`,
+    strange === 0 || unknown.length === 0 ? null : more(strange - 1),
+  );
+}
+
+function more(count: number): string | null {
+  return count > 0 ? `and ${count} more` : null;
 }
 
 function memberSummary(member: Member): string {

@@ -107,6 +107,30 @@ export function setsockopt(fd: number, level: number, option: number, value: num
   checked("setsockopt", done);
 }
 
+const SO_ATTACH_FILTER = 26;
+
+/** One instruction of classic BPF: struct sock_filter (linux/filter.h). */
+export type BpfInstruction = readonly [code: number, jt: number, jf: number, k: number];
+
+/** Lets through to the socket only what `program` returns nonzero for. */
+export function attachFilter(fd: number, program: readonly BpfInstruction[]): void {
+  const code = new Uint8Array(program.length * 8);
+  const view = new DataView(code.buffer);
+  program.forEach(([op, jt, jf, k], i) => {
+    view.setUint16(i * 8, op, true);
+    view.setUint8(i * 8 + 2, jt);
+    view.setUint8(i * 8 + 3, jf);
+    view.setUint32(i * 8 + 4, k, true);
+  });
+  // struct sock_fprog: a length, then at the next 8 bytes a pointer, which the kernel copies from.
+  const header = new DataView(new ArrayBuffer(16));
+  header.setUint16(0, program.length, true);
+  header.setBigUint64(8, BigInt(ptr(code)), true);
+  const args = new Uint8Array(header.buffer);
+  const done = libc.setsockopt(i32("fd", fd), SOL_SOCKET, SO_ATTACH_FILTER, args, args.length);
+  checked("setsockopt SO_ATTACH_FILTER", done);
+}
+
 export function send(fd: number, data: Uint8Array, flags: number): number {
   return checked("send", libc.send(i32("fd", fd), data, data.byteLength, i32("flags", flags)));
 }

@@ -40,6 +40,7 @@ const FUNCTIONS = {
   hp_name_slot: { args: ["u64", "u32", "ptr"], returns: "i32" },
   hp_accelerate: { args: ["u64"], returns: "i32" },
   hp_set_peers: { args: ["u64", "ptr", "u32", "ptr", "u32"], returns: "i32" },
+  hp_refresh: { args: ["u64"], returns: "i32" },
   hp_counters: { args: ["u64", "ptr", "u32"], returns: "i32" },
   hp_peer_counters: { args: ["u64", "ptr", "u32"], returns: "i32" },
   hp_status: { args: ["u64", "ptr"], returns: "i32" },

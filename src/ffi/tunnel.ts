@@ -158,6 +158,12 @@ export class Tunnel {
     if (done < 0) throw new NativeError("hp_set_peers", -done);
   }
 
+  /** Looks whether routes have changed, by which the programs in the kernel must go. */
+  refresh(): void {
+    const done = native().call.hp_refresh(this.#open());
+    if (done < 0) throw new NativeError("hp_refresh", -done);
+  }
+
   #slotOf(name: string): number {
     const known = this.#slots.get(name);
     if (known !== undefined) return known;

@@ -19,6 +19,7 @@ import { deadLetterReads, deliveriesOnRequest } from "./routes-dead-letter.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { healthRoutes } from "./routes-health.ts";
 import { liveRoutes } from "./routes-live.ts";
+import { metricsRoutes } from "./routes-metrics.ts";
 import { pastRoutes } from "./routes-past.ts";
 import { previewRoutes } from "./routes-preview.ts";
 import { stateRoutes } from "./routes-state.ts";
@@ -36,6 +37,7 @@ export function createApp(deps: HookDeps): HookApp {
   app.use(accessLog(deps), ...sizeLimits(), authenticate(deps), rateLimits(deps));
   app.use(timeLimit(WAITING));
   app.route("/", healthRoutes(deps));
+  app.route("/", metricsRoutes(deps));
   app.route("/", stateRoutes(deps));
   app.route("/", liveRoutes(deps));
   // Before the pages of events, which answer what is left of the same path.

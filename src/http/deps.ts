@@ -11,6 +11,7 @@ import type { SignerKey } from "./audit-key.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Follower } from "./follower.ts";
 import type { History } from "./history.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Pages } from "./pages.ts";
 import type { Sender, WebhookWorld } from "./webhook-sender.ts";
 import type { Writer } from "./writer.ts";
@@ -44,5 +45,6 @@ export interface HookDeps extends HookWorld {
   readonly writer: Writer;
   readonly boardWatch: BoardWatch;
   readonly audit: Auditor;
+  readonly metrics: Metrics;
   readonly sender: Sender;
 }

@@ -8,6 +8,7 @@ import { createCouriers } from "./couriers.ts";
 import type { HookDeps, HookWorld } from "./deps.ts";
 import { createFollower } from "./follower.ts";
 import { History } from "./history.ts";
+import { createMetrics } from "./metrics.ts";
 import { Pages } from "./pages.ts";
 import { createSender } from "./webhook-sender.ts";
 import { Writer } from "./writer.ts";
@@ -28,10 +29,8 @@ export function createHook(world: HookWorld): Hook {
   const boardWatch = createBoardWatch(world);
   const sender = createSender({ ...world, follower });
   const couriers = createCouriers({ ...world, follower, history, sender });
-  const deps: HookDeps = {
-    ...{ ...world, follower, history, pages },
-    ...{ writer, audit, boardWatch, sender },
-  };
+  const parts = { follower, history, pages, writer, audit, boardWatch, sender };
+  const deps: HookDeps = { ...world, ...parts, metrics: createMetrics() };
   return {
     app: createApp(deps),
     deps,

@@ -24,6 +24,7 @@ import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
 import { observeFdb } from "./kernel-netlink-fdb.ts";
 import { type Configured, configuredOn, isLearnt } from "./kernel-netlink-learnt.ts";
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
+import { NetlinkMisses } from "./kernel-netlink-miss.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
@@ -37,6 +38,7 @@ import {
   type MutableKernelState,
   type Sysctl,
 } from "./kernel-state.ts";
+import type { MissKernel } from "./miss.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
 /** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
@@ -193,6 +195,17 @@ export class NetlinkKernel implements Kernel {
       case "rule":
         return await (op.verb === "set" ? this.#rules.set(op.object) : this.#rules.del(op.object));
     }
+  }
+
+  /** The part of the kernel that asks; `receiveBuffer` as in Questions. */
+  misses(receiveBuffer?: number): MissKernel {
+    return new NetlinkMisses({
+      netns: this.#netns,
+      socket: this.#socket,
+      devices: () => this.#devices,
+      echoes: this.#echoes,
+      ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
+    });
   }
 
   #setSysctl(object: Sysctl): OpOutcome {

@@ -21,6 +21,7 @@ import type { TunnelStatus, TunnelView } from "./tunnel-status.ts";
 export type TunnelHandle = Pick<
   Tunnel,
   | "setPeers"
+  | "refresh"
   | "start"
   | "adopted"
   | "fds"
@@ -78,6 +79,8 @@ export class TunnelKernel implements Kernel, TunnelView {
 
   async observe(scope: Scope): Promise<KernelState> {
     this.#start();
+    // The look may come from a changed route; by which device a peer is reached is not in the plan.
+    this.#alive()?.tunnel.refresh();
     const found = await this.#inner.observe(scope);
     const running = this.#alive();
     const link = running === null ? undefined : found.links.get(running.link.name);

@@ -21,7 +21,7 @@ beforeEach(() => {
   model = new KernelModel();
   model.put("link", hostLink("eth0"));
   model.put("link", hostLink("heddle0", device));
-  story = history("t").config({ Network: "10.5.0.0/16", Backend: { Type: "udp" } });
+  story = history("t", "h1").config({ Network: "10.5.0.0/16", Backend: { Type: "udp" } });
   story.join("h1", udp).claim("h1", ["10.5.1.0/24"]).join("h2", udp).claim("h2", ["10.5.2.0/24"]);
   warnings = [];
   text = snapshotOf(instanceOf("h1"));

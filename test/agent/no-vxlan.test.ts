@@ -8,6 +8,7 @@ import type { Clock } from "../../src/events/clock.ts";
 import { encode } from "../../src/events/codec.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import { hostLink, KernelModel } from "../support/kernel-model.ts";
+import { MissModel } from "../support/kernel-model-miss.ts";
 import { MemoryLog } from "../support/log-memory.ts";
 import { manualClock } from "../support/manual-clock.ts";
 
@@ -40,6 +41,7 @@ async function given(clock: Clock): Promise<{ agent: Agent; lines: string[]; sen
       log: client.log,
       board: client.status,
       kernel,
+      misses: new MissModel(kernel, clock),
       clock,
       files: {
         readSnapshot: async () => null,

@@ -60,7 +60,7 @@ test("flags that do not fit together are refused by name", async () => {
   }
 });
 
-test("a key for webhooks that is readable by others, too short or not there is refused", async () => {
+test("a webhook key that others may read, too short or not there is refused", async () => {
   const dir = mkdtempSync(join(tmpdir(), "heddle-serve-"));
   try {
     const key = Buffer.alloc(32, 7).toString("base64");

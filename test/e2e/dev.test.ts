@@ -90,28 +90,6 @@ describe.skipIf(!requireRoot("heddle dev"))("heddle dev", () => {
     expectNothingLeft(dev.pid);
   });
 
-  test.each([
-    ["by hand", {}],
-    ["by the agent", { Bridge: "br-flat" }],
-  ])("containers of a flat segment are joined to it, %s", async (_, bridge) => {
-    const dir = mkdtempSync(join(tmpdir(), "heddle-dev-test-"));
-    try {
-      const path = join(dir, "net.json");
-      const backend = { Mode: "multicast", Group: "239.1.1.1", ...bridge };
-      writeFileSync(path, JSON.stringify({ Network: "10.5.0.0/16", Backend: backend }));
-      const { process: dev, guide } = await startDev("--hosts", "2", "--config", path);
-      const ping = /^ {2}(\S.* ping )(\S+)$/m.exec(guide);
-      if (ping === null) throw new Error(guide);
-      const command = `${ping[1]} -c1 -W2 ${ping[2]}`;
-      await until(command, 10_000, () => Bun.spawnSync(["sh", "-c", command]).exitCode === 0);
-      dev.kill("SIGINT");
-      expect(await dev.exited).toBe(0);
-      expectNothingLeft(dev.pid);
-    } finally {
-      rmSync(dir, { recursive: true, force: true });
-    }
-  });
-
   test("killed, it takes agents and server with it, and the next one clears the rest", async () => {
     const { process: dev } = await startDev("--hosts", "2", "--backend", "host-gw");
     const children = childrenOf(dev.pid);
@@ -156,6 +134,30 @@ describe.skipIf(!requireRoot("heddle dev"))("heddle dev", () => {
       expect(said.trim().split("\n")).toHaveLength(1);
       expect(said).toContain("Nonsense");
       expect(said).toContain(path);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+});
+
+describe.skipIf(!requireRoot("heddle dev, flat"))("heddle dev with a flat segment", () => {
+  test.each([
+    ["by hand", {}],
+    ["by the agent", { Bridge: "br-flat" }],
+  ])("its containers are joined to it, %s", async (_, bridge) => {
+    const dir = mkdtempSync(join(tmpdir(), "heddle-dev-test-"));
+    try {
+      const path = join(dir, "net.json");
+      const backend = { Mode: "multicast", Group: "239.1.1.1", ...bridge };
+      writeFileSync(path, JSON.stringify({ Network: "10.5.0.0/16", Backend: backend }));
+      const { process: dev, guide } = await startDev("--hosts", "2", "--config", path);
+      const ping = /^ {2}(\S.* ping )(\S+)$/m.exec(guide);
+      if (ping === null) throw new Error(guide);
+      const command = `${ping[1]} -c1 -W2 ${ping[2]}`;
+      await until(command, 10_000, () => Bun.spawnSync(["sh", "-c", command]).exitCode === 0);
+      dev.kill("SIGINT");
+      expect(await dev.exited).toBe(0);
+      expectNothingLeft(dev.pid);
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }

@@ -23,6 +23,8 @@ test("each type has its subject", () => {
     LeaseRenewed: "heddle.lab.node.h1_example.lease",
     LeaseReleased: "heddle.lab.node.h1_example.lease",
     LeaseExpired: "heddle.lab.node.h1_example.lease",
+    NeighborMissed: "heddle.lab.node.h1_example.miss",
+    NeighborAged: "heddle.lab.node.h1_example.miss",
     DriftHealed: "heddle.lab.node.h1_example.report",
     HostDegraded: "heddle.lab.node.h1_example.report",
     HostRecovered: "heddle.lab.node.h1_example.report",

@@ -37,7 +37,7 @@ async function next(from: LogConnection = connection): Promise<Queued> {
   }
 }
 
-test("records come one by one from the first wanted, each when the one before is done", async () => {
+test("records come one by one, each when the one before is done", async () => {
   await append(4);
   await connection.webhooks.open(ID, 3);
   expect(await connection.webhooks.view(ID)).toEqual({ seq: 2, behind: 2 });

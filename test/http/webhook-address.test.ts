@@ -82,7 +82,7 @@ test("what is allowed is allowed, whatever it is, and nothing beside it", () => 
   }
 });
 
-test("the fabric's networks are its pools, its hosts, what they reach directly, its peers", () => {
+test("the fabric's networks: pools, hosts, what they reach directly, peers", () => {
   expect(fabricNetworks(initialState("lab"))).toEqual([]);
   const story = history("t")
     .config({ Network: "10.5.0.0/16" })

@@ -171,7 +171,7 @@ test("a redirect is a failure and is not followed", async () => {
   }
 });
 
-test("what fails to the end is a dead letter that can be replayed; the next event comes", async () => {
+test("what fails to the end is a dead letter to replay; the next event comes", async () => {
   let isDown = true;
   receiver.answer = ({ event }) =>
     new Response(null, { status: isDown && event.subject === "h1" ? 503 : 200 });

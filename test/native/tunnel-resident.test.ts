@@ -152,6 +152,27 @@ describe.skipIf(!root)("a successor of programs in the kernel", () => {
   });
 });
 
+describe.skipIf(!root)("programs that may not outlive their process", () => {
+  const LINKS = { ...PERSIST, "kernel-resident": false } as const;
+
+  test("end with it, and take the place of those that did", async () => {
+    using pair = makeTunnelPair();
+    await orphan(pair);
+    pair.one.tunnel = Tunnel.open({ ...successorOptions(pair), features: LINKS });
+    pair.one.tunnel.setPeers([peerOf(2)], ownOf(1));
+    pair.one.tunnel.start();
+    expect(pings(pair)).toBe(true);
+    expect(pair.one.tunnel.counters().total).toMatchObject({ tx_encap_packets: 3 });
+    const on = pair.one.tunnel.features().flatMap((feature) => (feature.on ? [feature.name] : []));
+    expect(on).toContain("kernel-encap");
+    expect(on).not.toContain("kernel-resident");
+    pair.one.tunnel.close();
+    expect(pings(pair)).toBe(false);
+    pair.one.tunnel = Tunnel.open({ ...successorOptions(pair), features: LINKS });
+    pair.one.tunnel.forgetDevice();
+  });
+});
+
 describe.skipIf(!root)("programs of another build", () => {
   let other: string;
   beforeAll(() => {

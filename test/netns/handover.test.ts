@@ -184,7 +184,9 @@ describe.skipIf(!requireRoot("handover"))("a takeover that goes wrong", () => {
       fabric.ping(fabric.container("h1"), fabric.container("h2")),
     );
   });
+});
 
+describe.skipIf(!requireRoot("handover"))("a takeover under odd circumstances", () => {
   test("by two at once: one has the place, the other says so and ends", async () => {
     const first = await started(UDP);
     await flow();
@@ -230,6 +232,41 @@ describe.skipIf(!requireRoot("handover"))("a takeover that goes wrong", () => {
     fabric.start("h1", "--takeover");
     await fabric.ready(["h1"], 1);
     expect(fabric.logs("h1")).not.toContain("taking over");
+  });
+});
+
+/** TCP as fast as it goes in both directions; resolves with the exit codes when it is over. */
+function fullLoad(seconds: number): Promise<number[]> {
+  const ends = NAMES.map((name) => fabric.container(name));
+  const clients = ends.map((to, i) => {
+    const ip = to.ipv4 ?? to.ipv6 ?? "";
+    const server = fabric.spawn(to.netns, ["iperf3", "-s", "-1", "--forceflush"]);
+    const client = ["iperf3", "-c", ip, "-t", `${seconds}`];
+    return server.stdout
+      .getReader()
+      .read()
+      .then(() => fabric.spawn(ends[1 - i]?.netns ?? "", client).exited);
+  });
+  return Promise.all(clients);
+}
+
+describe.skipIf(!requireRoot("handover"))("a host whose cores are all busy with packets", () => {
+  test.each([
+    { path: "programs", document: UDP },
+    { path: "threads", document: UDP6 },
+  ])("answers, follows the log and is taken over, by $path", async ({ document }) => {
+    const first = await started(document);
+    const over = fullLoad(4);
+    await passed(5000);
+    for (let i = 0; i < 50; i++) expect((await fabric.status("h1"))?.state).toBe("ready");
+    const subnet = document === UDP ? "10.5.200.0/24" : "fd00:10:5:c8::/64";
+    const ip = document === UDP ? "198.18.0.200" : "fd00:198:18::200";
+    expect(fabric.heddle("peer", "add", "far", "--subnet", subnet, "--public-ip", ip).code).toBe(0);
+    await fabric.ready(["h1"], 2);
+    fabric.start("h1", "--takeover");
+    expect(await first.exited).toBe(0);
+    await fabric.ready(["h1"], 2);
+    expect(await over).toEqual([0, 0]);
   });
 });
 

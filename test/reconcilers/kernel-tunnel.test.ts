@@ -24,6 +24,7 @@ class FakeTunnel implements TunnelHandle {
   peers: readonly string[] = [];
   own: readonly string[] = [];
   sets = 0;
+  refreshed = 0;
   gone: number | null = null;
   closed = false;
   /** Peers in the table when it started. */
@@ -33,6 +34,10 @@ class FakeTunnel implements TunnelHandle {
   constructor(options: TunnelOptions, left: readonly TunnelPeer[]) {
     this.options = options;
     this.left = left;
+  }
+
+  refresh(): void {
+    this.refreshed += 1;
   }
 
   start(): void {
@@ -179,6 +184,13 @@ describe("a kernel with a tunnel", () => {
     expect(tunnel?.own).toEqual(["10.5.1.0/24"]);
     // Once when it was opened, once for both peers.
     expect(tunnel?.sets).toBe(2);
+  });
+
+  test("with each look the tunnel looks after its routes", async () => {
+    await round();
+    const before = tunnels[0]?.refreshed ?? 0;
+    await rest();
+    expect(tunnels[0]?.refreshed).toBe(before + 1);
   });
 
   test("a plan without a TUN loads nothing", async () => {

@@ -163,7 +163,7 @@ export const kernelFaults: FaultTable = {
   },
   tableFails(world, random) {
     const { node, path } = anyHost(world, random);
-    path.faults.tableFails = random.pick([0, 0.3, 1]);
+    path.faults.tableFails = random.pick([0, 0.5, 1, 1]);
     return `${node} ${path.faults.tableFails}`;
   },
   tunnelDies(world, random) {

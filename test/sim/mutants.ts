@@ -13,8 +13,10 @@ import {
   PROTOCOL,
 } from "../../src/reconcilers/kernel-state.ts";
 import type { PacketPath, TunnelHandle } from "../../src/reconcilers/kernel-tunnel.ts";
+import type { MissKernel } from "../../src/reconcilers/miss.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
 import { FABRIC } from "./process.ts";
+import { alwaysTalking } from "./traffic.ts";
 import type { WorldBreak } from "./world.ts";
 
 export interface Mutant {
@@ -81,6 +83,18 @@ function familiarLog(log: EventLog): EventLog {
       }
     },
   };
+}
+
+/** Every process's questions and answers with a change of their own. */
+function missBreak(change: (misses: MissKernel) => Partial<MissKernel>): WorldBreak {
+  const whole = (misses: MissKernel): MissKernel => ({
+    watchMisses: (onMiss, onGap) => misses.watchMisses(onMiss, onGap),
+    pending: (devs) => misses.pending(devs),
+    answer: (ops) => misses.answer(ops),
+    uses: (devs) => misses.uses(devs),
+  });
+  const breakMisses = (misses: MissKernel) => ({ ...whole(misses), ...change(misses) });
+  return { host: () => ({ breakMisses }) };
 }
 
 function everyLog(breakLog: (log: EventLog) => EventLog): WorldBreak {
@@ -151,6 +165,28 @@ function repeated(): Change {
 }
 
 export const mutants: readonly Mutant[] = [
+  {
+    name: "every entry on demand passes for idle",
+    rules: ["what is in use is not removed"],
+    broken: missBreak((misses) => ({
+      uses: (devs) => misses.uses(devs).map((use) => ({ ...use, idleMs: 3_600_000 })),
+    })),
+  },
+  {
+    name: "questions are answered with a neighbour and no forwarding entry",
+    rules: ["a packet to a peer arrives", "all comes to rest"],
+    broken: missBreak((misses) => ({
+      answer: (ops) => {
+        misses.answer(ops.filter(({ noun }) => noun === "neigh"));
+        return ops.map(() => ({ ok: true }));
+      },
+    })),
+  },
+  {
+    name: "a process that starts does not know what its kernel holds",
+    rules: ["what is in use is not removed"],
+    broken: { ...missBreak(() => ({ uses: () => [] })), meddle: alwaysTalking },
+  },
   {
     name: "the prune gate opens before the log is read",
     rules: ["nothing is removed before the log is read"],

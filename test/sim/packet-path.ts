@@ -139,6 +139,10 @@ class SimTunnel implements TunnelHandle {
     if (this.started) this.#ground.carry(peers);
   }
 
+  refresh(): void {
+    // The simulation's hosts have one device.
+  }
+
   start(): void {
     this.started = true;
     this.#ground.carry(this.peers);

@@ -9,16 +9,21 @@ import type { EventLog } from "../../src/events/log.ts";
 import { decodeSnapshot } from "../../src/events/snapshot.ts";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import { type PacketPath, TunnelKernel } from "../../src/reconcilers/kernel-tunnel.ts";
+import type { MissKernel } from "../../src/reconcilers/miss.ts";
+import type { MissModel } from "../support/kernel-model-miss.ts";
 import type { MemoryClient } from "../support/log-memory.ts";
 import { Gate } from "./gate.ts";
 import { type KernelFaults, KernelPort, type KernelPortDeps } from "./kernel-port.ts";
 import { Lineage } from "./lineage.ts";
 import { boardPort, type LineFaults, logPort } from "./log-port.ts";
+import { MissPort } from "./miss-port.ts";
 import type { SimPath } from "./packet-path.ts";
 import type { Prng } from "./prng.ts";
 import type { ProcessClock, SimClock } from "./sim-clock.ts";
 
 export const FABRIC = "sim";
+/** Seconds instead of minutes, so that entries age while a world lasts. */
+export const IDLE_MS = 4000;
 
 export interface Files {
   snapshot: string | null;
@@ -30,6 +35,7 @@ export interface Files {
 export interface ProcessDeps {
   readonly node: string;
   readonly instance: string;
+  readonly misses: MissModel;
   readonly path: SimPath;
   readonly client: MemoryClient;
   readonly clock: SimClock;
@@ -47,6 +53,7 @@ export interface ProcessDeps {
   /** Breaks the agent on purpose, between it and the ports that the checkers watch. */
   readonly breakLog?: (log: EventLog) => EventLog;
   readonly breakKernel?: (kernel: Kernel) => Kernel;
+  readonly breakMisses?: (misses: MissKernel) => MissKernel;
   readonly breakPath?: (path: PacketPath) => PacketPath;
 }
 
@@ -87,14 +94,16 @@ export class Process {
   }
 
   start(): void {
-    const { client, clock, random, lineFaults, breakLog, breakKernel } = this.#deps;
+    const { client, clock, random, lineFaults, breakLog, breakKernel, breakMisses } = this.#deps;
     const gate = this.#gate;
     const faults = lineFaults;
+    const misses = new MissPort({ model: this.#deps.misses, gate, clock, random });
     const log = logPort({ client, gate, clock, random, lineage: this.lineage, faults });
     const deps = {
       log: breakLog?.(log) ?? log,
       board: boardPort({ client, gate }),
       kernel: breakKernel?.(this.kernel) ?? this.kernel,
+      misses: breakMisses?.(misses) ?? misses,
       tunnel: this.#tunnel,
       clock: this.#clock,
       files: this.#filesPort(),
@@ -130,6 +139,7 @@ export class Process {
       underlay: { by: "default-route" },
       ttlSeconds,
       marginSeconds,
+      idleMs: IDLE_MS,
     };
   }
 

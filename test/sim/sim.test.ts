@@ -48,6 +48,10 @@ const MARKS: { readonly [mark: string]: RegExp } = {
   "a tunnel is told of a peer": /set peer/,
   "a tunnel dies": /tunnelDies: h/,
   "a node leaves": /NodeLeft .* accepted/,
+  "entries come on demand": /NeighborMissed .* accepted/,
+  "entries age": /NeighborAged .* accepted/,
+  "an address of nobody is refused": /packet 10.5.250.7 refused/,
+  "a question is never answered": /packet .* unanswered/,
 };
 
 function expectFine(result: RunResult): void {

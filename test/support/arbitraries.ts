@@ -134,6 +134,23 @@ const dataOf: { readonly [T in EventType]: fc.Arbitrary<Extract<Draft, { type: T
   LeaseRenewed: fc.record({ node, epoch, subnets, ttlSeconds }),
   LeaseReleased: fc.record({ node, epoch, subnets }),
   LeaseExpired: fc.record({ node, owner: nodeName, epoch, subnets }),
+  NeighborMissed: fc.record({
+    node,
+    answered: fc.array(
+      fc.record({
+        subnet,
+        peer: nodeName,
+        waitedUs: fc.option(fc.nat(5_000_000)),
+      }),
+      { maxLength: 3 },
+    ),
+    unknown: fc.array(
+      fc.record({ address: fc.constantFrom("10.5.9.9", "fd00:5::99"), count: fc.constant(2) }),
+      { maxLength: 2 },
+    ),
+    suppressed: fc.nat(9),
+  }),
+  NeighborAged: fc.record({ node, subnets }),
   DriftHealed: fc.record({
     node,
     count: fc.integer({ min: 1, max: 9 }),
