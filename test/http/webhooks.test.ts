@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { Webhook as Verifier } from "standardwebhooks";
 import { type Asked, TestHook } from "../support/hook.ts";
+import { Scraped } from "../support/prometheus.ts";
 import { type Received, Receiver } from "../support/receiver.ts";
 
 const OLD = new Uint8Array(32).fill(1);
@@ -179,6 +180,11 @@ test("what fails to the end is a dead letter to replay; the next event comes", a
   const [dead, next] = [await degraded("h1"), await degraded("h2")];
   await receiver.count(5);
   expect(receiver.seqs()).toEqual([dead, dead, dead, dead, next]);
+  await shownWhen(({ cursor }) => cursor?.behind === 0);
+  const figures = new Scraped(await (await hook.ask("/metrics")).text());
+  const counted = (outcome: string) =>
+    figures.value("heddle_webhook_deliveries_total", { outcome });
+  expect(["delivered", "failed", "dead"].map(counted)).toEqual([1, 3, 1]);
   const { letters } = await hook.get<{ letters: object[] }>("/v1/hooks/ci/dead");
   expect(letters).toMatchObject([{ seq: dead, attempts: 4, status: 503, reason: "answered 503" }]);
   const path = `/v1/hooks/ci/dead/${dead}/replay`;
