@@ -1,13 +1,14 @@
 // The log on NATS JetStream: composes the connection, the streams, the reader and the appender into
 // the EventLog port. Which facts about servers and client shaped it: see each sibling file.
 
-import type { Inquiry } from "./inquiry.ts";
+import type { FoundInquiry, Inquiry } from "./inquiry.ts";
 import { type EventLog, LogError, type LogInfo, type Recorded } from "./log.ts";
 import { append } from "./log-jetstream-append.ts";
 import type { NatsOptions } from "./log-jetstream-options.ts";
 import { PullReader, untilAborted } from "./log-jetstream-pull.ts";
 import { createCheckpoints, createStreams, fabricStreams } from "./log-jetstream-stream.ts";
 import { NatsLink } from "./nats-connect.ts";
+import { natsFoundInquiry } from "./nats-found-inquiry.ts";
 import { natsInquiry } from "./nats-inquiry.ts";
 import type { StatusBoard } from "./status-board.ts";
 import { statusBoard } from "./status-jetstream.ts";
@@ -20,6 +21,7 @@ export interface LogConnection {
   readonly log: EventLog;
   readonly status: StatusBoard;
   readonly inquiry: Inquiry;
+  readonly foundInquiry: FoundInquiry;
   /** The stream of signed checkpoints of the log, on the one subject `checkpointSubject`. */
   readonly checkpoints: EventLog;
   /** Makes the stream of checkpoints, or accepts the one there is. Throws LogError. */
@@ -49,6 +51,7 @@ export async function connectLog(options: LogOptions): Promise<LogConnection> {
     createCheckpoints: () => createCheckpoints(link, names),
     status: statusBoard(link, names, options.fabric),
     inquiry: natsInquiry(link, options.fabric),
+    foundInquiry: natsFoundInquiry(link, options.fabric),
     createStream: (replicas) => createStreams(link, names, replicas),
     connected: () => link.connected(),
     serverVersion: () => link.version(),

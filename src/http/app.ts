@@ -16,6 +16,7 @@ import { createRouter } from "./router.ts";
 import { auditRoutes } from "./routes-audit.ts";
 import { convergedRoutes } from "./routes-converged.ts";
 import { eventRoutes } from "./routes-events.ts";
+import { foundRoutes } from "./routes-found.ts";
 import { healthRoutes } from "./routes-health.ts";
 import { liveRoutes } from "./routes-live.ts";
 import { metricsRoutes } from "./routes-metrics.ts";
@@ -44,6 +45,7 @@ export function createApp(deps: HookDeps): HookApp {
   app.route("/", pastRoutes(deps));
   app.route("/", previewRoutes(deps));
   app.route("/", convergedRoutes(deps));
+  app.route("/", foundRoutes(deps));
   app.route("/", peerWrites(deps));
   app.route("/", leaseWrites(deps));
   app.route("/", configWrites(deps));
