@@ -41,7 +41,7 @@ export async function serve(deps: Deps, flags: ServeFlags): Promise<number> {
   const webhooks = { queue: connection.webhooks, keys: webhookKeys, allow };
   const hook = createHook({
     ...{ fabric, version, log, board, inquiry, checkpoints, createCheckpoints, key },
-    ...{ clock, wallMs, logger, newId, webhooks, random: Math.random },
+    ...{ clock, wallMs, logger, newId, webhooks },
   });
   const stop = new AbortController();
   const forget = deps.onSignal(() => stop.abort());

@@ -15,7 +15,7 @@ import { isProblemStatus, Problem, problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { auditRoutes } from "./routes-audit.ts";
 import { convergedRoutes } from "./routes-converged.ts";
-import { deadLetterRoutes } from "./routes-dead-letter.ts";
+import { deadLetterReads, deliveriesOnRequest } from "./routes-dead-letter.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { healthRoutes } from "./routes-health.ts";
 import { liveRoutes } from "./routes-live.ts";
@@ -51,7 +51,8 @@ export function createApp(deps: HookDeps): HookApp {
   app.route("/", configWrites(deps));
   app.route("/", webhookWrites(deps));
   app.route("/", webhookReads(deps));
-  app.route("/", deadLetterRoutes(deps));
+  app.route("/", deadLetterReads(deps));
+  app.route("/", deliveriesOnRequest(deps));
   app.route("/", auditRoutes(deps));
   document(app, deps);
   app.notFound(refuseUnknown(app));

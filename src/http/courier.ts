@@ -6,6 +6,7 @@
 
 import type { Logger } from "../agent/logger.ts";
 import { type Clock, sleep } from "../events/clock.ts";
+import { fnv1a64 } from "../events/hash.ts";
 import { LogError } from "../events/log.ts";
 import { type Webhook, wants, webhookId } from "../events/webhook.ts";
 import { cloudEvent } from "../events/webhook-cloud-event.ts";
@@ -21,7 +22,6 @@ export interface CourierDeps {
   readonly fabric: string;
   readonly clock: Clock;
   readonly wallMs: () => number;
-  readonly random: () => number;
   readonly logger: Logger;
   readonly follower: Follower;
   readonly history: History;
@@ -116,11 +116,12 @@ export class Courier {
     storedMs: number,
     { status, reason }: Attempt & { ok: false },
   ): Promise<void> {
-    const { webhooks, follower, wallMs, random, logger } = this.#deps;
+    const { webhooks, follower, wallMs, logger } = this.#deps;
     const { seq, attempt } = queued;
     const atMs = wallMs();
     const ageMs = follower.logNowMs() - storedMs;
-    const pauseMs = pauseAfter(attempt, ageMs, random(), webhooks.pausesMs);
+    const lot = lotOf(`${this.#id} ${seq} ${attempt}`);
+    const pauseMs = pauseAfter(attempt, ageMs, lot, webhooks.pausesMs);
     const nextMs = pauseMs === null ? null : atMs + pauseMs;
     const sinceMs = (await webhooks.queue.failing(this.#id))?.sinceMs ?? atMs;
     const failing = { ...{ seq, attempt, status, reason }, ...{ sinceMs, atMs, nextMs } };
@@ -141,4 +142,11 @@ export class Courier {
     const fields = { hook: this.#webhook.name, reason: trouble };
     if (trouble !== null) this.#deps.logger.warn("webhook stands still", fields);
   }
+}
+
+const LOTS = 1000n;
+
+/** From 0 to 1: chance enough to keep the webhooks of one receiver apart. */
+function lotOf(text: string): number {
+  return Number(fnv1a64(text) % LOTS) / Number(LOTS);
 }

@@ -34,8 +34,6 @@ export interface HookWorld {
   readonly logger: Logger;
   /** A new unique id for an event. */
   readonly newId: () => string;
-  /** From 0 to 1, to spread what many would do at once. */
-  readonly random: () => number;
   readonly webhooks: WebhookWorld;
 }
 

@@ -37,7 +37,7 @@ async function next(from: LogConnection = connection): Promise<Queued> {
   }
 }
 
-test("records come one by one from the first one wanted, each when the one before is done", async () => {
+test("records come one by one, each when the one before is done", async () => {
   await append(4);
   await connection.webhooks.open(ID, 3);
   expect(await connection.webhooks.view(ID)).toEqual({ seq: 2, behind: 2 });
@@ -106,7 +106,7 @@ test("whoever stops waiting takes no record along", async () => {
   expect((await next(other)).seq).toBe(1);
 });
 
-test("dead letters and the reason of standing still are kept until the webhook is removed", async () => {
+test("dead letters and why it stands still are kept until the webhook is removed", async () => {
   const { webhooks } = connection;
   expect([await webhooks.failing(ID), await webhooks.dead(ID)]).toEqual([null, []]);
   await webhooks.open(ID, 1);

@@ -171,7 +171,7 @@ test("a redirect is a failure and is not followed", async () => {
   }
 });
 
-test("what fails to the end is a dead letter, the next event comes, and it can be replayed", async () => {
+test("what fails to the end is a dead letter to replay; the next event comes", async () => {
   let isDown = true;
   receiver.answer = ({ event }) =>
     new Response(null, { status: isDown && event.subject === "h1" ? 503 : 200 });
@@ -245,7 +245,7 @@ test("a test says at once whether the receiver takes it", async () => {
   });
 });
 
-test("adding the same again changes nothing and gives the same secret; another is a conflict", async () => {
+test("adding the same again gives the same secret, and something else is a conflict", async () => {
   const first = await add();
   expect(await add()).toMatchObject({ changed: false, secret: first.secret });
   const body = { name: "ci", url: receiver.url, types: ["NodeLeft"] };

@@ -101,7 +101,6 @@ export class TestHook {
       wallMs: () => Date.now(),
       logger: this.#logger(),
       newId: () => crypto.randomUUID(),
-      random: () => 0.5,
       webhooks: { queue: connection.webhooks, keys: [], allow: [], ...this.#webhooks },
       ...part,
     });
