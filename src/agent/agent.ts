@@ -9,12 +9,14 @@ import type { FabricState } from "../events/state.ts";
 import { createLoop, type Loop, type Round } from "../reconcilers/loop.ts";
 import type { Plan } from "../reconcilers/plan.ts";
 import type { Agent, AgentDeps, AgentEnd, AgentOptions } from "./agent-deps.ts";
+import type { Found } from "./found.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
 import { createHostWatch, type HostWatch } from "./host-watch.ts";
 import { createKeep, type Keep } from "./keep.ts";
 import type { Self } from "./keeper.ts";
 import { watchStart } from "./offline-start.ts";
 import { OnDemand } from "./on-demand.ts";
+import { type CountedKernel, countOps, type OpCounts } from "./op-counts.ts";
 import { Planner } from "./planner.ts";
 import { createProblemLog, type ProblemLog } from "./problem-log.ts";
 import { Progress } from "./progress.ts";
@@ -57,6 +59,7 @@ class HostAgent implements Agent {
   private readonly subnetFile: SubnetFile;
   private readonly progress: Progress;
   private readonly onDemand: OnDemand;
+  private readonly counted: CountedKernel;
 
   private stopping = false;
   private muted: boolean;
@@ -65,7 +68,9 @@ class HostAgent implements Agent {
   private former: readonly Cidr[] = [];
 
   constructor(deps: AgentDeps, options: AgentOptions, snapshot: Snapshot) {
-    const { log, clock, kernel, board, files, logger } = deps;
+    const { log, clock, board, files, logger } = deps;
+    this.counted = countOps(deps.kernel);
+    const { kernel } = this.counted;
     this.deps = deps;
     this.options = options;
     this.hasSnapshot = snapshot !== null;
@@ -143,6 +148,14 @@ class HostAgent implements Agent {
       ...(tunnel === null ? {} : { tunnel }),
       ...(misses === null ? {} : { misses }),
     };
+  }
+
+  found(): Found {
+    return this.progress.found();
+  }
+
+  ops(): OpCounts {
+    return this.counted.counts();
   }
 
   ready(): boolean {

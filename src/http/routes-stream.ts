@@ -19,21 +19,20 @@ const PAGE = 500;
 const EVENT_STREAM = "text/event-stream";
 
 export function streamRoutes(deps: HookDeps) {
+  const { metrics } = deps;
   const live = new LiveLines(deps.follower);
-  let clients = 0;
   const read = guarded("read", deps.follower);
   const isStream = createMiddleware<Env>(async (c, next) => {
     // Whoever accepts anything gets a page, which ends.
     if (!c.req.header("accept")?.includes(EVENT_STREAM)) return next();
     const refused = await read.middleware(c, async () => undefined);
     if (refused instanceof Response) return refused;
-    if (clients >= CLIENTS_MAX) throw new Problem(503, `${clients} clients follow already`);
+    if (metrics.streamClients >= CLIENTS_MAX)
+      throw new Problem(503, `${metrics.streamClients} clients follow already`);
     const frames = new Frames(deps, live, startOf(c, deps), typesOf(c));
-    clients += 1;
+    metrics.streamOpened();
     c.env?.keepOpen?.();
-    const body = streamOf(frames, () => {
-      clients -= 1;
-    });
+    const body = streamOf(frames, () => metrics.streamClosed());
     return c.body(body, 200, {
       "content-type": EVENT_STREAM,
       "cache-control": "no-store",
@@ -48,18 +47,24 @@ export function streamRoutes(deps: HookDeps) {
 
 function streamOf(frames: Frames, onEnd: () => void): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
+  let ended = false;
+  /** A pull that was waiting when the client went away fails after it: that is one end, not two. */
+  const end = (): void => {
+    if (!ended) onEnd();
+    ended = true;
+  };
   return new ReadableStream({
     async pull(controller) {
       try {
         controller.enqueue(encoder.encode(await frames.next()));
       } catch (error) {
-        onEnd();
+        end();
         controller.error(error);
       }
     },
     cancel() {
       frames.stop();
-      onEnd();
+      end();
     },
   });
 }

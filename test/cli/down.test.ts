@@ -47,6 +47,8 @@ async function serveAgent(leave: () => Promise<void>): Promise<void> {
   let asked = 0;
   const app = createAgentApp({
     status: unused,
+    ops: unused,
+    found: unused,
     plan: unused,
     acceptLog: unused,
     state: () => state,
