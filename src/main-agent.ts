@@ -7,7 +7,7 @@ import { openTunnelEarly } from "./agent/early-tunnel.ts";
 import { openFiles } from "./agent/files.ts";
 import type { Logger } from "./agent/logger.ts";
 import { instanceId, lockHost } from "./agent/os-host.ts";
-import { dropFilePages } from "./agent/os-memory.ts";
+import { releaseMemory } from "./agent/os-memory.ts";
 import { findPredecessor } from "./agent/os-predecessor.ts";
 import { serviceManager } from "./agent/os-service.ts";
 import { trimAfterStart } from "./agent/trim.ts";
@@ -59,9 +59,10 @@ export async function composeAgent(
   await openTunnelEarly({ kernel, files, clock, logger }, identity);
   const { connectLog } = await import("./events/log-jetstream.ts");
   const connection = await connectLog(logOptions);
+  const speaksForHost = (): boolean => agent.state().nodes.get(options.node)?.instance === instance;
   const answers = createAppliedAnswers({
     ...{ inquiry: connection.inquiry, clock, node: options.node },
-    mayAnswer: () => agent.state().nodes.get(options.node)?.instance === instance,
+    mayAnswer: speaksForHost,
     reason: () => reasonBehind(agent.status()),
   });
   const agent = await startAgent(
@@ -77,9 +78,12 @@ export async function composeAgent(
   );
   const beside = new AbortController();
   void answers.run(beside.signal);
+  const found = (): Uint8Array | null =>
+    speaksForHost() ? new TextEncoder().encode(JSON.stringify(agent.found())) : null;
+  void connection.foundInquiry.listen(options.node, found, beside.signal);
   compileWhenStarted(agent, beside.signal);
   const isReady = (): boolean => agent.ready();
-  void trimAfterStart({ clock, logger, isReady, dropFilePages }, beside.signal);
+  void trimAfterStart({ clock, logger, isReady, releaseMemory }, beside.signal);
   const done = agent.done.then(async (end) => {
     beside.abort();
     await connection.close();
@@ -97,6 +101,7 @@ export async function composeAgent(
   return {
     status: () => agent.status(),
     ops: () => agent.ops(),
+    found: () => agent.found(),
     state: () => agent.state(),
     plan: () => agent.plan(),
     acceptLog: () => agent.acceptLog(),

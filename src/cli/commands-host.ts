@@ -4,6 +4,7 @@ import type { CommandSpec } from "./command.ts";
 import {
   duration,
   flag,
+  httpFlags,
   ip,
   ipv4,
   ipv6,
@@ -37,6 +38,7 @@ function agent(env: Env): CommandSpec {
       flag(env, "--public-ipv6 <ip>", "IPv6 address that peers send to", ipv6),
       flag(env, "--state-dir <dir>", "snapshot (default: /var/lib/heddle/<fabric>)"),
       socketFlag(env),
+      ...httpFlags(env, "nowhere"),
       flag(env, "--subnet-file <path>", "default: /run/flannel/subnet.env"),
       flag(env, "--ip-masq", "masquerade what leaves the fabric"),
       flag(env, "--lease-ttl <seconds>", "default: 86400", wholeNumber(2, 315_360_000)),

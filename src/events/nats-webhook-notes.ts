@@ -1,5 +1,5 @@
 // What is kept about webhooks beside their cursors: why one stands still, and its dead letters.
-// Subjects are `heddle-webhook.<fabric>.<id>.failing` and `….<id>.dead.<seq>`, with one message each.
+// Subjects are `heddle-webhook.<fabric>.<id>.failing` and `….<id>.dead.<seq>`, one message each.
 
 import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream";
 import { z } from "zod";

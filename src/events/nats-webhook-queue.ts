@@ -1,5 +1,5 @@
-// The webhook queue on JetStream: per webhook one durable pull consumer on the log, with one message
-// out at a time, and a stream of notes that keeps one message per subject.
+// The webhook queue on JetStream: per webhook one durable pull consumer on the log, with one
+// message out at a time, and a stream of notes that keeps one message per subject.
 //
 // The pull protocol is spoken here: the client's consumers stall after a restart of the server (see
 // log-jetstream-pull.ts), and all that is wanted is one message per request.

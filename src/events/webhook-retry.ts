@@ -25,15 +25,15 @@ const SPREAD = 0.1;
 
 /**
  * How long to wait after attempt number `attempt`, counted from 1, failed; null gives up. `ageMs`
- * is how long ago the event was stored, `random` is from 0 to 1.
+ * is how long ago the event was stored, `lot` is from 0 to 1.
  */
 export function pauseAfter(
   attempt: number,
   ageMs: number,
-  random: number,
+  lot: number,
   pausesMs: readonly number[] = PAUSES_MS,
 ): number | null {
   if (ageMs > GIVE_UP_MS && attempt >= ATTEMPTS_MIN) return null;
   const pause = pausesMs[attempt - 1];
-  return pause === undefined ? null : Math.round(pause * (1 + SPREAD * (2 * random - 1)));
+  return pause === undefined ? null : Math.round(pause * (1 + SPREAD * (2 * lot - 1)));
 }

@@ -4,12 +4,10 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
 import type { TokenScope } from "../events/state.ts";
-import { mayDo, verify } from "./bearer.ts";
+import { bearerOf, mayDo, verify } from "./bearer.ts";
 import type { Env } from "./context.ts";
 import type { HookDeps } from "./deps.ts";
 import { problem } from "./problem.ts";
-
-const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
 
 export function authenticate(deps: Pick<HookDeps, "follower" | "wallMs">): MiddlewareHandler<Env> {
   const { follower, wallMs } = deps;
@@ -22,8 +20,8 @@ export function authenticate(deps: Pick<HookDeps, "follower" | "wallMs">): Middl
   });
 
   async function recognise(c: Context<Env>, header: string): Promise<void> {
-    const text = BEARER.exec(header)?.[1];
-    if (text === undefined) return c.set("refusal", "Authorization: expected Bearer TOKEN");
+    const text = bearerOf(header);
+    if (text === null) return c.set("refusal", "Authorization: expected Bearer TOKEN");
     const look = () => verify(follower.state(), text, Math.max(follower.logNowMs(), wallMs()));
     let verified = look();
     if (!verified.ok && follower.view().caughtUp) {

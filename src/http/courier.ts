@@ -6,6 +6,7 @@
 
 import type { Logger } from "../agent/logger.ts";
 import { type Clock, sleep } from "../events/clock.ts";
+import { fnv1a64 } from "../events/hash.ts";
 import { LogError } from "../events/log.ts";
 import { type Webhook, wants, webhookId } from "../events/webhook.ts";
 import { cloudEvent } from "../events/webhook-cloud-event.ts";
@@ -14,6 +15,7 @@ import { pauseAfter } from "../events/webhook-retry.ts";
 import type { Follower } from "./follower.ts";
 import { happened } from "./happened.ts";
 import type { History } from "./history.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Attempt } from "./webhook-delivery.ts";
 import type { Sender, WebhookWorld } from "./webhook-sender.ts";
 
@@ -21,11 +23,11 @@ export interface CourierDeps {
   readonly fabric: string;
   readonly clock: Clock;
   readonly wallMs: () => number;
-  readonly random: () => number;
   readonly logger: Logger;
   readonly follower: Follower;
   readonly history: History;
   readonly sender: Sender;
+  readonly metrics: Pick<Metrics, "delivery">;
   readonly webhooks: WebhookWorld;
 }
 
@@ -105,7 +107,9 @@ export class Courier {
   }
 
   async #delivered(queued: Queued): Promise<void> {
-    const { queue } = this.#deps.webhooks;
+    const { metrics, webhooks } = this.#deps;
+    const { queue } = webhooks;
+    metrics.delivery("delivered");
     await queued.done();
     // Read each time: another server may have failed at the event before.
     if ((await queue.failing(this.#id)) !== null) await queue.noteFailing(this.#id, null);
@@ -116,11 +120,13 @@ export class Courier {
     storedMs: number,
     { status, reason }: Attempt & { ok: false },
   ): Promise<void> {
-    const { webhooks, follower, wallMs, random, logger } = this.#deps;
+    const { webhooks, follower, wallMs, logger, metrics } = this.#deps;
     const { seq, attempt } = queued;
     const atMs = wallMs();
     const ageMs = follower.logNowMs() - storedMs;
-    const pauseMs = pauseAfter(attempt, ageMs, random(), webhooks.pausesMs);
+    const lot = lotOf(`${this.#id} ${seq} ${attempt}`);
+    const pauseMs = pauseAfter(attempt, ageMs, lot, webhooks.pausesMs);
+    metrics.delivery(pauseMs === null ? "dead" : "failed");
     const nextMs = pauseMs === null ? null : atMs + pauseMs;
     const sinceMs = (await webhooks.queue.failing(this.#id))?.sinceMs ?? atMs;
     const failing = { ...{ seq, attempt, status, reason }, ...{ sinceMs, atMs, nextMs } };
@@ -141,4 +147,11 @@ export class Courier {
     const fields = { hook: this.#webhook.name, reason: trouble };
     if (trouble !== null) this.#deps.logger.warn("webhook stands still", fields);
   }
+}
+
+const LOTS = 1000n;
+
+/** From 0 to 1: chance enough to keep the webhooks of one receiver apart. */
+function lotOf(text: string): number {
+  return Number(fnv1a64(text) % LOTS) / Number(LOTS);
 }

@@ -28,15 +28,16 @@ export function createHook(world: HookWorld): Hook {
   const audit = createAuditor({ ...world, follower });
   const boardWatch = createBoardWatch(world);
   const sender = createSender({ ...world, follower });
-  const couriers = createCouriers({ ...world, follower, history, sender });
+  const metrics = createMetrics();
+  const couriers = createCouriers({ ...world, follower, history, sender, metrics });
   const parts = { follower, history, pages, writer, audit, boardWatch, sender };
-  const deps: HookDeps = { ...world, ...parts, metrics: createMetrics() };
+  const deps: HookDeps = { ...world, ...parts, metrics };
   return {
     app: createApp(deps),
     deps,
     run: async (signal) => {
-      const parts = [follower, audit, boardWatch, couriers];
-      await Promise.all(parts.map((part) => part.run(signal)));
+      const running = [follower, audit, boardWatch, couriers];
+      await Promise.all(running.map((part) => part.run(signal)));
     },
   };
 }

@@ -28,9 +28,8 @@ const attempted = {
   ...problems(400, 404, 409),
 };
 
-export function deadLetterRoutes(deps: HookDeps) {
+export function deadLetterReads(deps: HookDeps) {
   const { queue } = deps.webhooks;
-  const admin = guarded("admin", deps.follower);
   const list = createRoute({
     ...({ method: "get", path: "/v1/hooks/{name}/dead", tags } as const),
     ...guarded("read", deps.follower),
@@ -46,6 +45,22 @@ export function deadLetterRoutes(deps: HookDeps) {
       ...problems(400, 404),
     },
   });
+  return createRouter().openapi(list, async (c) => {
+    const id = webhookId(await webhookOf(deps, c.req.valid("param").name));
+    const { from = 1 } = c.req.valid("query");
+    const seqs = (await queue.dead(id)).filter((each) => each >= from);
+    const letters = await Promise.all(seqs.slice(0, PAGE).map((each) => queue.letter(id, each)));
+    const view = letters
+      // Delivered on request since they were listed.
+      .filter((letter) => letter !== null)
+      .map(({ atMs, ...letter }) => ({ ...letter, lastAttempt: isoTime(atMs) }));
+    return c.json({ letters: view, next: seqs[PAGE] ?? null }, 200);
+  });
+}
+
+export function deliveriesOnRequest(deps: HookDeps) {
+  const { queue } = deps.webhooks;
+  const admin = guarded("admin", deps.follower);
   const replay = createRoute({
     ...({ method: "post", path: "/v1/hooks/{name}/dead/{seq}/replay", tags, ...admin } as const),
     summary: "Try to deliver it once more; it is a dead letter no longer when that succeeds",
@@ -58,31 +73,18 @@ export function deadLetterRoutes(deps: HookDeps) {
     request: { params: z.object({ name }) },
     responses: attempted,
   });
-
   return createRouter()
-    .openapi(list, async (c) => {
-      const webhook = await webhookOf(deps, c.req.valid("param").name);
-      const { from = 1 } = c.req.valid("query");
-      const all = (await queue.dead(webhookId(webhook))).filter((each) => each >= from);
-      const letters = await Promise.all(
-        all.slice(0, PAGE).map((each) => queue.letter(webhookId(webhook), each)),
-      );
-      const view = letters
-        // Sent once more, and successfully, since they were listed.
-        .filter((letter) => letter !== null)
-        .map(({ atMs, ...letter }) => ({ ...letter, lastAttempt: isoTime(atMs) }));
-      return c.json({ letters: view, next: all[PAGE] ?? null }, 200);
-    })
     .openapi(replay, async (c) => {
       refuseKeyless(deps);
       const params = c.req.valid("param");
       const webhook = await webhookOf(deps, params.name);
       const letter = await queue.letter(webhookId(webhook), params.seq);
       const found = letter === null ? null : await happened(deps, params.seq);
-      if (found === null)
+      if (found === null) {
         throw new Problem(404, `${params.seq} is no dead letter of ${params.name}`);
+      }
       const event = cloudEvent(deps.fabric, found.record, found.event);
-      const attempt = await send(webhook, event);
+      const attempt = await send(deps, webhook, event);
       if (attempt.delivered) await queue.unbury(webhookId(webhook), params.seq);
       return c.json(attempt, 200);
     })
@@ -90,15 +92,19 @@ export function deadLetterRoutes(deps: HookDeps) {
       refuseKeyless(deps);
       const webhook = await webhookOf(deps, c.req.valid("param").name);
       const event = testEvent(deps.fabric, webhook.name, deps.newId(), deps.wallMs());
-      return c.json(await send(webhook, event), 200);
+      return c.json(await send(deps, webhook, event), 200);
     });
-
-  async function send(webhook: Webhook, event: CloudEvent): Promise<z.infer<typeof attemptSchema>> {
-    const attempt = await deps.sender.send(webhook, event, NEVER);
-    if (attempt.ok) return { delivered: true, status: attempt.status, reason: null };
-    return { delivered: false, status: attempt.status, reason: attempt.reason };
-  }
 }
 
 /** A delivery ends by itself. */
 const NEVER = new AbortController().signal;
+
+async function send(
+  { sender }: HookDeps,
+  webhook: Webhook,
+  event: CloudEvent,
+): Promise<z.infer<typeof attemptSchema>> {
+  const attempt = await sender.send(webhook, event, NEVER);
+  if (attempt.ok) return { delivered: true, status: attempt.status, reason: null };
+  return { delivered: false, status: attempt.status, reason: attempt.reason };
+}

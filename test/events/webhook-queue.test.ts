@@ -1,6 +1,7 @@
 // On a real nats-server; there is no other implementation.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import type { Queued } from "../../src/events/webhook-queue.ts";
 import { TestNats } from "../support/nats.ts";
@@ -37,7 +38,7 @@ async function next(from: LogConnection = connection): Promise<Queued> {
   }
 }
 
-test("records come one by one from the first one wanted, each when the one before is done", async () => {
+test("records come one by one, each when the one before is done", async () => {
   await append(4);
   await connection.webhooks.open(ID, 3);
   expect(await connection.webhooks.view(ID)).toEqual({ seq: 2, behind: 2 });
@@ -106,7 +107,7 @@ test("whoever stops waiting takes no record along", async () => {
   expect((await next(other)).seq).toBe(1);
 });
 
-test("dead letters and the reason of standing still are kept until the webhook is removed", async () => {
+test("dead letters and why it stands still are kept until the webhook is removed", async () => {
   const { webhooks } = connection;
   expect([await webhooks.failing(ID), await webhooks.dead(ID)]).toEqual([null, []]);
   await webhooks.open(ID, 1);
@@ -133,4 +134,46 @@ test("dead letters and the reason of standing still are kept until the webhook i
   expect(await webhooks.view(ID)).toBeNull();
   expect([await webhooks.dead(ID), await webhooks.dead("ci-12")]).toEqual([[], [12]]);
   expect(await webhooks.ids()).toEqual(["ci-12"]);
+});
+
+test("the permissions that the guide names are enough", async () => {
+  const guide = readFileSync(new URL("../../docs/webhooks.md", import.meta.url), "utf8");
+  const named = /needs in addition:\n\n```\n([\s\S]*?)```/.exec(guide)?.[1] ?? "";
+  const allow = named
+    .trim()
+    .split(/\s+/)
+    .map((each) => each.replace("<FABRIC>", FABRIC.toUpperCase()).replace("<fabric>", FABRIC));
+  allow.push(`$JS.API.STREAM.INFO.HEDDLE_${FABRIC.toUpperCase()}`);
+  const restricted = await TestNats.start(`
+    authorization { users: [
+      { user: admin, password: a }
+      { user: serve, password: s, permissions: {
+          publish: { allow: ${JSON.stringify(allow)} }, subscribe: { allow: ["_INBOX_serve.>"] } } }
+    ] }`);
+  try {
+    const as = (user: string) => ({ servers: restricted.url.replace("://", `://${user}@`) });
+    const admin = await restricted.connect(FABRIC, as("admin:a"));
+    await admin.createStream(1);
+    const { webhooks } = await restricted.connect(FABRIC, {
+      ...{ ...as("serve:s"), inboxPrefix: "_INBOX_serve" },
+    });
+    await webhooks.open(ID, 1);
+    const payload = new Uint8Array([1]);
+    await admin.log.append({ subject: `heddle.${FABRIC}.admin.config`, payload, id: "1" });
+    const first = await webhooks.next(ID, never);
+    first?.progress();
+    await first?.again(0);
+    const second = await webhooks.next(ID, never);
+    expect([second?.seq, second?.attempt]).toEqual([1, 2]);
+    await second?.done();
+    const letter = { seq: 1, attempts: 2, status: null, reason: "no answer", atMs: 1 };
+    await webhooks.bury(ID, letter);
+    expect(await webhooks.letter(ID, 1)).toEqual(letter);
+    expect([await webhooks.dead(ID), await webhooks.ids()]).toEqual([[1], [ID]]);
+    await webhooks.unbury(ID, 1);
+    await webhooks.remove(ID);
+    expect(await webhooks.ids()).toEqual([]);
+  } finally {
+    await restricted.close();
+  }
 });

@@ -58,8 +58,8 @@ test("a pause is spread by a tenth, so that hooks of one receiver do not come at
   fc.assert(
     fc.property(fc.integer({ min: 1, max: PAUSES_MS.length }), (attempt) => {
       const usual = PAUSES_MS[attempt - 1] ?? 0;
-      for (const random of [0, 0.25, 0.999]) {
-        const pause = pauseAfter(attempt, 0, random) ?? 0;
+      for (const lot of [0, 0.25, 0.999]) {
+        const pause = pauseAfter(attempt, 0, lot) ?? 0;
         if (Math.abs(pause - usual) > usual / 10 + 1) return false;
       }
       return true;

@@ -1,6 +1,7 @@
 // What a server tells Prometheus, compared with what was asked of it and with its log.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createMetrics } from "../../src/http/metrics.ts";
 import { until } from "../support/fabric.ts";
 import { TestHook } from "../support/hook.ts";
 import { deleteStream } from "../support/nats-admin.ts";
@@ -59,6 +60,15 @@ test("the time of answers is a histogram by route, of as many as were counted", 
   const seconds = metrics.value(`${DURATION}_sum`, route);
   expect(seconds).toBeGreaterThan(0);
   expect(seconds).toBeLessThan(LIMIT_MS / 1000);
+});
+
+test("durations are seconds, in the first bucket that holds them", async () => {
+  const metrics = createMetrics();
+  metrics.request({ method: "GET", route: "/r", status: 200, ms: 2400 });
+  const told = new Scraped(await metrics.text());
+  expect(told.value(`${DURATION}_sum`, { route: "/r" })).toBe(2.4);
+  expect(told.value(`${DURATION}_bucket`, { route: "/r", le: "1" })).toBe(0);
+  expect(told.value(`${DURATION}_bucket`, { route: "/r", le: "2.5" })).toBe(1);
 });
 
 test("clients that follow are counted for as long as they do", async () => {

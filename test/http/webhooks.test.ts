@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { Webhook as Verifier } from "standardwebhooks";
 import { type Asked, TestHook } from "../support/hook.ts";
+import { Scraped } from "../support/prometheus.ts";
 import { type Received, Receiver } from "../support/receiver.ts";
 
 const OLD = new Uint8Array(32).fill(1);
@@ -115,12 +116,19 @@ test("the secret of each key of the list verifies, and a wrong one does not", as
   expect(() => verified({ ...first, body: `${first.body} ` }, secret)).toThrow();
 });
 
-test("only wanted types and nodes come, and only events that counted", async () => {
+test("events that did not count do not come", async () => {
+  await add();
+  // Void, as there is no such token; the second is in time.
+  await hook.append({ type: "TokenRevoked", data: { name: "none" } });
+  const seq = await hook.append({ type: "TokenRevoked", data: { name: "write" } });
+  await receiver.count(1);
+  expect(receiver.seqs()).toEqual([seq]);
+});
+
+test("only wanted types and nodes come", async () => {
   await add({ types: ["HostDegraded"], nodes: ["h2"] });
   await degraded("h1");
   await hook.append({ type: "HostRecovered", data: { node: "h2" } });
-  // No such token: void.
-  await hook.append({ type: "TokenRevoked", data: { name: "none" } });
   const seq = await degraded("h2");
   await receiver.count(1);
   expect(receiver.seqs()).toEqual([seq]);
@@ -171,7 +179,7 @@ test("a redirect is a failure and is not followed", async () => {
   }
 });
 
-test("what fails to the end is a dead letter, the next event comes, and it can be replayed", async () => {
+test("what fails to the end is a dead letter to replay; the next event comes", async () => {
   let isDown = true;
   receiver.answer = ({ event }) =>
     new Response(null, { status: isDown && event.subject === "h1" ? 503 : 200 });
@@ -179,6 +187,11 @@ test("what fails to the end is a dead letter, the next event comes, and it can b
   const [dead, next] = [await degraded("h1"), await degraded("h2")];
   await receiver.count(5);
   expect(receiver.seqs()).toEqual([dead, dead, dead, dead, next]);
+  await shownWhen(({ cursor }) => cursor?.behind === 0);
+  const figures = new Scraped(await (await hook.ask("/metrics")).text());
+  const counted = (outcome: string) =>
+    figures.value("heddle_webhook_deliveries_total", { outcome });
+  expect(["delivered", "failed", "dead"].map(counted)).toEqual([1, 3, 1]);
   const { letters } = await hook.get<{ letters: object[] }>("/v1/hooks/ci/dead");
   expect(letters).toMatchObject([{ seq: dead, attempts: 4, status: 503, reason: "answered 503" }]);
   const path = `/v1/hooks/ci/dead/${dead}/replay`;
@@ -245,7 +258,7 @@ test("a test says at once whether the receiver takes it", async () => {
   });
 });
 
-test("adding the same again changes nothing and gives the same secret; another is a conflict", async () => {
+test("adding the same again gives the same secret, and something else is a conflict", async () => {
   const first = await add();
   expect(await add()).toMatchObject({ changed: false, secret: first.secret });
   const body = { name: "ci", url: receiver.url, types: ["NodeLeft"] };
