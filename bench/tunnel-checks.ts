@@ -114,7 +114,8 @@ async function contest({ name, nets, beside }: Change): Promise<string[][]> {
       // Each goes first in every other pair: what the machine does between must favour neither.
       const early = round % 2 === 0 ? await without() : await withIt();
       const late = round % 2 === 0 ? await withIt() : await without();
-      ratios.push(round % 2 === 0 ? late / early : early / late);
+      const ratio = round % 2 === 0 ? late / early : early / late;
+      if (!Number.isNaN(ratio)) ratios.push(ratio);
     }
     const cell = (q: number) => quantile(ratios, q).toFixed(3);
     rows.push([name, what, cell(0.5), `${cell(0.25)} to ${cell(0.75)}`, String(ratios.length)]);
@@ -128,10 +129,9 @@ async function besides(net: BenchNet, beside: Change["beside"], one: IperfOption
   const [throughput = Number.NaN] = await runIperf(net, "heddle", one);
   await stop?.();
   const came = dropsOf(net) - dropped;
-  if (beside !== undefined && came < HOSTILE_PER_SECOND * seconds * 0.8) {
-    throw new Error(`only ${came} hostile datagrams came`);
-  }
-  return throughput;
+  // On a busy machine the stranger cannot keep its rate; such a pair says nothing.
+  const tooFew = beside !== undefined && came < HOSTILE_PER_SECOND * seconds * 0.8;
+  return tooFew ? Number.NaN : throughput;
 }
 
 function dropsOf({ tunnels }: BenchNet): number {
