@@ -59,9 +59,10 @@ export async function composeAgent(
   await openTunnelEarly({ kernel, files, clock, logger }, identity);
   const { connectLog } = await import("./events/log-jetstream.ts");
   const connection = await connectLog(logOptions);
+  const speaksForHost = (): boolean => agent.state().nodes.get(options.node)?.instance === instance;
   const answers = createAppliedAnswers({
     ...{ inquiry: connection.inquiry, clock, node: options.node },
-    mayAnswer: () => agent.state().nodes.get(options.node)?.instance === instance,
+    mayAnswer: speaksForHost,
     reason: () => reasonBehind(agent.status()),
   });
   const agent = await startAgent(
@@ -77,6 +78,9 @@ export async function composeAgent(
   );
   const beside = new AbortController();
   void answers.run(beside.signal);
+  const found = (): Uint8Array | null =>
+    speaksForHost() ? new TextEncoder().encode(JSON.stringify(agent.found())) : null;
+  void connection.foundInquiry.listen(options.node, found, beside.signal);
   compileWhenStarted(agent, beside.signal);
   const isReady = (): boolean => agent.ready();
   void trimAfterStart({ clock, logger, isReady, releaseMemory }, beside.signal);
@@ -97,6 +101,7 @@ export async function composeAgent(
   return {
     status: () => agent.status(),
     ops: () => agent.ops(),
+    found: () => agent.found(),
     state: () => agent.state(),
     plan: () => agent.plan(),
     acceptLog: () => agent.acceptLog(),

@@ -9,6 +9,7 @@ import type { FabricState } from "../events/state.ts";
 import { createLoop, type Loop, type Round } from "../reconcilers/loop.ts";
 import type { Plan } from "../reconcilers/plan.ts";
 import type { Agent, AgentDeps, AgentEnd, AgentOptions } from "./agent-deps.ts";
+import type { Found } from "./found.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
 import { createHostWatch, type HostWatch } from "./host-watch.ts";
 import { createKeep, type Keep } from "./keep.ts";
@@ -147,6 +148,10 @@ class HostAgent implements Agent {
       ...(tunnel === null ? {} : { tunnel }),
       ...(misses === null ? {} : { misses }),
     };
+  }
+
+  found(): Found {
+    return this.progress.found();
   }
 
   ops(): OpCounts {

@@ -4,6 +4,7 @@
 
 import type { Clock } from "../events/clock.ts";
 import type { Round } from "../reconcilers/loop.ts";
+import { type Found, foundOf, type Healed } from "./found.ts";
 import type { Logger } from "./logger.ts";
 import type { Identity } from "./member.ts";
 import type { Planner } from "./planner.ts";
@@ -28,6 +29,7 @@ export class Progress {
   readonly #deps: ProgressDeps;
   readonly #startedMs: number;
   #round: Round | null = null;
+  #healed: Healed | null = null;
   #appliedSeq = 0;
   #wasReady = false;
   /** Clock time since which the log has not answered; null while it does. */
@@ -42,6 +44,7 @@ export class Progress {
 
   noteRound(round: Round): void {
     this.#round = round;
+    if (round.driftCount > 0) this.#noteHealed(round);
     this.noteApplied();
     this.#noteReady();
   }
@@ -117,6 +120,16 @@ export class Progress {
       wasReady: this.#wasReady,
       healed: healed(),
     };
+  }
+
+  found(): Found {
+    return foundOf(this.parts(), this.#healed);
+  }
+
+  #noteHealed({ drift, driftCount }: Round): void {
+    const nowMs = this.#deps.tail.logNowMs();
+    const time = nowMs === 0 ? null : new Date(nowMs).toISOString();
+    this.#healed = { time, count: driftCount, items: drift };
   }
 
   #noteReady(): void {

@@ -35,12 +35,13 @@ export async function serve(deps: Deps, flags: ServeFlags): Promise<number> {
     inboxPrefix: "_INBOX_serve",
   });
   const { clock, version, wallMs } = deps;
-  const { log, status: board, inquiry, checkpoints, createCheckpoints } = connection;
+  const { log, status: board, inquiry, foundInquiry, checkpoints, createCheckpoints } = connection;
   const newId = (): string => crypto.randomUUID();
   const { webhookAllow: allow = [] } = flags;
   const webhooks = { queue: connection.webhooks, keys: webhookKeys, allow };
   const hook = createHook({
-    ...{ fabric, version, log, board, inquiry, checkpoints, createCheckpoints, key },
+    ...{ fabric, version, log, board, inquiry, foundInquiry },
+    ...{ checkpoints, createCheckpoints, key },
     ...{ clock, wallMs, logger, newId, webhooks },
   });
   const stop = new AbortController();

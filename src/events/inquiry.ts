@@ -19,6 +19,20 @@ export interface AppliedAnswer {
   readonly reason: string | null;
 }
 
+/** "What did you find when you last looked at your kernel?", asked of one host. */
+export interface FoundInquiry {
+  /**
+   * The answer of `node`, which the caller checks; "nobody" when no such host listens, "silent"
+   * when it did not answer in time. `id` is unique per question. Throws LogError.
+   */
+  ask(node: string, id: string, waitMs: number): Promise<Uint8Array | "nobody" | "silent">;
+  /**
+   * Answers each question to `node` with what `answer` returns, if anything, until `signal`
+   * aborts; lives through lost connections.
+   */
+  listen(node: string, answer: () => Uint8Array | null, signal: AbortSignal): Promise<void>;
+}
+
 export interface Inquiry {
   /** Asks once; nobody may hear it. Throws LogError. */
   ask(question: AppliedQuestion): void;

@@ -1,13 +1,14 @@
 // The log on NATS JetStream: composes the connection, the streams, the reader and the appender into
 // the EventLog port. Which facts about servers and client shaped it: see each sibling file.
 
-import type { Inquiry } from "./inquiry.ts";
+import type { FoundInquiry, Inquiry } from "./inquiry.ts";
 import { type EventLog, LogError, type LogInfo, type Recorded } from "./log.ts";
 import { append } from "./log-jetstream-append.ts";
 import type { NatsOptions } from "./log-jetstream-options.ts";
 import { PullReader, untilAborted } from "./log-jetstream-pull.ts";
 import { createCheckpoints, createStreams, fabricStreams } from "./log-jetstream-stream.ts";
 import { NatsLink } from "./nats-connect.ts";
+import { natsFoundInquiry } from "./nats-found-inquiry.ts";
 import { natsInquiry } from "./nats-inquiry.ts";
 import { natsWebhookQueue } from "./nats-webhook-queue.ts";
 import type { StatusBoard } from "./status-board.ts";
@@ -22,6 +23,7 @@ export interface LogConnection {
   readonly log: EventLog;
   readonly status: StatusBoard;
   readonly inquiry: Inquiry;
+  readonly foundInquiry: FoundInquiry;
   /** The stream of signed checkpoints of the log, on the one subject `checkpointSubject`. */
   readonly checkpoints: EventLog;
   /** Makes the stream of checkpoints, or accepts the one there is. Throws LogError. */
@@ -53,6 +55,7 @@ export async function connectLog(options: LogOptions): Promise<LogConnection> {
     status: statusBoard(link, names, options.fabric),
     inquiry: natsInquiry(link, options.fabric),
     webhooks: natsWebhookQueue(link, names),
+    foundInquiry: natsFoundInquiry(link, options.fabric),
     createStream: (replicas) => createStreams(link, names, replicas),
     connected: () => link.connected(),
     serverVersion: () => link.version(),

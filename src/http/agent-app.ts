@@ -19,6 +19,7 @@ export function createAgentApp(agent: AgentPort): Hono {
     if (plan !== null) return c.json(planView(plan));
     return problem(c, 503, "there is no plan yet", { reasons: agent.status().problems });
   });
+  app.get("/v1/found", (c) => c.json(agent.found()));
   app.get("/metrics", async (c) => {
     const { agentMetrics } = await import("./metrics-agent.ts");
     const text = await agentMetrics(agent.status(), agent.ops());

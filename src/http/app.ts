@@ -17,6 +17,7 @@ import { auditRoutes } from "./routes-audit.ts";
 import { convergedRoutes } from "./routes-converged.ts";
 import { deadLetterReads, deliveriesOnRequest } from "./routes-dead-letter.ts";
 import { eventRoutes } from "./routes-events.ts";
+import { foundRoutes } from "./routes-found.ts";
 import { healthRoutes } from "./routes-health.ts";
 import { liveRoutes } from "./routes-live.ts";
 import { metricsRoutes } from "./routes-metrics.ts";
@@ -46,6 +47,7 @@ export function createApp(deps: HookDeps): HookApp {
   app.route("/", pastRoutes(deps));
   app.route("/", previewRoutes(deps));
   app.route("/", convergedRoutes(deps));
+  app.route("/", foundRoutes(deps));
   app.route("/", peerWrites(deps));
   app.route("/", leaseWrites(deps));
   app.route("/", configWrites(deps));

@@ -4,7 +4,7 @@
 import type { BoardWatch } from "../agent/board-watch.ts";
 import type { Logger } from "../agent/logger.ts";
 import type { Clock } from "../events/clock.ts";
-import type { Inquiry } from "../events/inquiry.ts";
+import type { FoundInquiry, Inquiry } from "../events/inquiry.ts";
 import type { EventLog } from "../events/log.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 import type { SignerKey } from "./audit-key.ts";
@@ -23,6 +23,7 @@ export interface HookWorld {
   readonly log: EventLog;
   readonly board: StatusBoard;
   readonly inquiry: Inquiry;
+  readonly foundInquiry: FoundInquiry;
   readonly checkpoints: EventLog;
   /** Makes the stream of checkpoints, if there is none. Throws LogError. */
   readonly createCheckpoints: () => Promise<void>;

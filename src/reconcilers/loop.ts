@@ -236,6 +236,8 @@ function failedRound(plan: Plan, memory: Memory, error: string, tookMs: number):
     driftCount: 0,
     failures: failuresOf(memory.retries, plan),
     clean: false,
+    pending: [],
+    pendingCount: 0,
     retryAtMs: null,
     error,
     tookMs,

@@ -36,12 +36,25 @@ export interface Round {
   readonly failures: ReadonlyMap<string, string>;
   /** The kernel was found as wanted, but for what is in `failures` and what waits for that. */
   readonly clean: boolean;
+  /** What the last look found different from the plan; at most PENDING_MAX. */
+  readonly pending: readonly Pending[];
+  readonly pendingCount: number;
   /** On the clock given to the loop; null when nothing is to be tried again. */
   readonly retryAtMs: number | null;
   /** Why the kernel could not be read, or null. */
   readonly error: string | null;
   readonly tookMs: number;
 }
+
+export interface Pending {
+  /** What would put it right. */
+  readonly op: Op;
+  /** Why it did not when it was last tried; null when it was not. */
+  readonly error: string | null;
+}
+
+/** For people to read, one host at a time. */
+const PENDING_MAX = 64;
 
 /** As many as one DriftHealed event holds. */
 const DRIFT_MAX = 32;
@@ -128,10 +141,18 @@ export async function runRound(
     driftCount: healed.length,
     failures: failuresOf(memory.retries, plan),
     clean,
+    pending: pendingOf(memory, rest),
+    pendingCount: rest.length,
     retryAtMs: nextDue(memory.retries, clock.nowMs()),
     error: null,
     tookMs: clock.nowMs() - startMs,
   };
+}
+
+function pendingOf({ retries }: Memory, rest: readonly Op[]): readonly Pending[] {
+  return rest
+    .slice(0, PENDING_MAX)
+    .map((op) => ({ op, error: retries.get(idOf(op))?.message ?? null }));
 }
 
 interface Attempt {

@@ -1,6 +1,7 @@
 // One host at the moment shown: who it is, its peers, and the commands that make its kernel what it
 // should be.
 
+import { FoundByHost } from "./found-by-host.tsx";
 import { HEALTH_TEXT, type HostRow } from "./hosts.ts";
 import { commands, plan } from "./plans.ts";
 import { chosenHost, live, rows, show } from "./store.ts";
@@ -43,6 +44,7 @@ function Host({ row }: { readonly row: HostRow }) {
           {problem}
         </p>
       ))}
+      <FoundByHost />
       <h3>
         Peers <span class="hint">{peers.length}</span>
       </h3>

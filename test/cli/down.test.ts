@@ -48,6 +48,7 @@ async function serveAgent(leave: () => Promise<void>): Promise<void> {
   const app = createAgentApp({
     status: unused,
     ops: unused,
+    found: unused,
     plan: unused,
     acceptLog: unused,
     state: () => state,

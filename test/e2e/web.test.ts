@@ -49,11 +49,13 @@ beforeAll(async () => {
   const before = story.records.length;
   story.join("h2").claim("h2", ["10.5.2.0/24"]).peer("lb1", "10.5.9.0/24", "198.18.0.99");
   await append(story, before);
+  playAgent();
 }, SLOW_MS);
 afterEach(() => {
   expect(browser?.errors.splice(0) ?? []).toEqual([]);
 });
 afterAll(async () => {
+  agentEnds.abort();
   await browser?.close();
   await hook?.close();
 });
@@ -90,6 +92,71 @@ test.skipIf(!canRun)(
     await page.getByRole("searchbox").fill("10.5.2.");
     await page.locator(".host", { hasText: "h2" }).waitFor();
     expect(await page.locator(".host").count()).toBe(1);
+  },
+  SLOW_MS,
+);
+
+/** As an agent answers that could not set a route, and later could. */
+const missing = {
+  ...{ node: "h1", state: "degraded", problems: [], applied: 9, planned: 9, asWanted: false },
+  differences: [
+    {
+      ...{ noun: "route", problem: "missing", found: null, wanted: "10.5.2.0/24 via 10.5.2.0" },
+      command: "ip route replace 10.5.2.0/24 via 10.5.2.0 dev heddle.1 onlink",
+      error: "ENETUNREACH: Nexthop device is not up",
+    },
+  ],
+  ...{ differenceCount: 3, error: null, healed: null },
+  failed: [{ node: "h2", error: "ENETUNREACH" }],
+};
+const mended = {
+  ...missing,
+  ...{ state: "ready", asWanted: true, differences: [], differenceCount: 0, failed: [] },
+  healed: {
+    ...{ time: "2026-01-01T00:00:00.000Z", count: 2 },
+    items: [{ noun: "route", problem: "missing", found: null, wanted: "10.5.2.0/24" }],
+  },
+};
+
+let answer: unknown = missing;
+
+const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+
+function showOnBoard(): Promise<void> {
+  const peers = { applied: 1, pending: 0, failed: 0 };
+  const entry = { state: "ready", seq: { applied: 9 }, peers, problems: [], version: "test" };
+  return hook.connection.status.publish("h1", bytes(entry));
+}
+
+/** Plays the agent of h1 to the end of the file: pages ask it once it was on the board. */
+function playAgent(): void {
+  const say = (): Uint8Array => {
+    void showOnBoard();
+    return bytes(answer);
+  };
+  void hook.connection.foundInquiry.listen("h1", say, agentEnds.signal);
+}
+
+const agentEnds = new AbortController();
+
+test.skipIf(!canRun)(
+  "shows what a host found in its kernel, until it is as wanted; of the past nothing",
+  async () => {
+    await showOnBoard();
+    const page = await open("?host=h1");
+    const found = page.getByLabel("Found by h1");
+    await found.getByText("Found: not as wanted").waitFor();
+    const text = await found.textContent();
+    expect(text).toContain("ip route replace 10.5.2.0/24 via 10.5.2.0 dev heddle.1 onlink");
+    expect(text).toContain("route missing: ENETUNREACH: Nexthop device is not up");
+    expect(text).toContain("and 2 more differences");
+    expect(text).toContain("peer h2: ENETUNREACH");
+    answer = mended;
+    await found.getByText("Found: as wanted").waitFor();
+    expect(await found.textContent()).toContain("route missing (10.5.2.0/24) and 1 more");
+    await page.goto(`${hook.url}/?at=${onlyH1}&host=h1`);
+    await page.getByLabel("Commands for h1").locator("code").first().waitFor();
+    expect(await found.count()).toBe(0);
   },
   SLOW_MS,
 );

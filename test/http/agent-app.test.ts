@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import type { AgentPort } from "../../src/agent/agent-port.ts";
+import type { Found } from "../../src/agent/found.ts";
 import type { AgentStatus } from "../../src/agent/status.ts";
 import { LogError } from "../../src/events/log.ts";
 import { createAgentApp } from "../../src/http/agent-app.ts";
@@ -34,6 +35,11 @@ const status: AgentStatus = {
   version: "test",
 };
 
+const found: Found = {
+  ...{ node: "h1", state: "ready", problems: [], applied: 6, planned: 6, asWanted: true },
+  ...{ differences: [], differenceCount: 0, error: null, failed: [], healed: null },
+};
+
 interface Called {
   readonly calls: string[];
   readonly app: ReturnType<typeof createAgentApp>;
@@ -44,6 +50,7 @@ function appWith(part: Partial<AgentPort> = {}): Called {
   const app = createAgentApp({
     status: () => status,
     ops: () => ({ sent: new Map([["set route", 2]]), failed: new Map() }),
+    found: () => found,
     state: () => state,
     plan: () => desired(state, "h1"),
     acceptLog: () => true,
@@ -66,6 +73,7 @@ test("reads answer with the views of the folded log", async () => {
     node: "h1",
     kernel: { routes: [{ dst: "10.5.7.0/24" }] },
   });
+  expect(await get("/v1/found")).toEqual(found);
   expect(await get("/healthz")).toEqual({ ok: true });
 });
 

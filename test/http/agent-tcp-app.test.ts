@@ -30,6 +30,7 @@ const unused = (): never => {
 const agent = {
   status: () => ({ state: "degraded", problems: ["no lease"] }),
   ops: unused,
+  found: unused,
   state: () => state,
   plan: unused,
   acceptLog: unused,

@@ -93,9 +93,11 @@ export class TestHook {
   /** One more server over the same log. */
   async another(part: Partial<HookWorld> = {}, port = 0): Promise<Server> {
     const connection = await this.nats.connect(FABRIC);
-    const { log, status: board, inquiry, checkpoints, createCheckpoints } = connection;
+    const { log, status: board, inquiry, foundInquiry } = connection;
+    const { checkpoints, createCheckpoints } = connection;
     const hook = createHook({
-      ...{ fabric: FABRIC, version: "test", log, board, inquiry, checkpoints, createCheckpoints },
+      ...{ fabric: FABRIC, version: "test", log, board, inquiry, foundInquiry },
+      ...{ checkpoints, createCheckpoints },
       key: this.#servers.length === 0 ? SIGNER : null,
       clock: realClock,
       wallMs: () => Date.now(),
