@@ -1,6 +1,7 @@
 // Webhooks as requests make them and answers show them.
 
 import { z } from "@hono/zod-openapi";
+import { isWebhookUrl } from "../events/webhook.ts";
 import { eventTypeSchema } from "./schema-event.ts";
 import { nodeName, peerName } from "./schema-param.ts";
 import { webhookSchema } from "./schema-view.ts";
@@ -16,9 +17,9 @@ const url = z
     const parsed = URL.parse(text);
     const isGood =
       parsed !== null &&
-      /^https?:$/.test(parsed.protocol) &&
-      parsed.username + parsed.password + parsed.hash === "" &&
-      parsed.href.length <= URL_CHARS_MAX;
+      parsed.username + parsed.password === "" &&
+      // What the log takes.
+      isWebhookUrl(parsed.href);
     if (isGood) return parsed.href;
     context.issues.push({ code: "custom", message: URL_EXPECTED, input: text });
     return z.NEVER;

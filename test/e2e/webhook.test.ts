@@ -2,13 +2,14 @@
 // has at the end.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encode } from "../../src/events/codec.ts";
 import type { Draft } from "../../src/events/event.ts";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import { subjectOf } from "../../src/events/subject.ts";
+import { secretOf } from "../../src/http/webhook-key.ts";
 import { heddle, spawnHeddle } from "../cli/heddle.ts";
 import { until } from "../support/fabric.ts";
 import { TestNats } from "../support/nats.ts";
@@ -157,6 +158,44 @@ test("a nats-server that is killed and comes back loses none", async () => {
   for (let i = 0; i < 10; i++) seqs.push(await degraded(`h${i}`));
   await receiver.until(() => receiver.seqs().includes(seqs.at(-1) ?? 0));
   expect(new Set(receiver.seqs())).toEqual(new Set(seqs));
+}, 60_000);
+
+test("the guide's receiver starts a workflow for each event, once", async () => {
+  const guide = readFileSync(new URL("../../docs/webhooks.md", import.meta.url), "utf8");
+  const [, program = ""] = /```js\n(import \{ createServer[\s\S]*?)```/.exec(guide) ?? [];
+  writeFileSync(join(dir, "receiver.mjs"), program);
+  symlinkSync(new URL("../../node_modules", import.meta.url).pathname, join(dir, "node_modules"));
+  const server = await serve();
+  const key = Buffer.from(readFileSync(join(dir, "key"), "utf8"), "base64");
+  // Where the receiver listens is in the webhook, and it has the secret before.
+  const { lastSeq } = await connection.log.info();
+  const target = { name: "ci", url: "", types: [], nodes: [], addedSeq: lastSeq + 1 };
+  const secret = secretOf(key, FABRIC, target);
+  receiver.answer = (_, count) => new Response(null, { status: count === 1 ? 500 : 204 });
+  const child = Bun.spawn(["node", join(dir, "receiver.mjs")], {
+    env: {
+      ...{ PATH: process.env.PATH ?? "", PORT: "0", HEDDLE_WEBHOOK_SECRET: secret },
+      ...{ GITHUB_API_URL: new URL(receiver.url).origin },
+      ...{ GITHUB_REPOSITORY: "acme/network", GITHUB_TOKEN: "t" },
+    },
+    stdout: "pipe",
+  });
+  children.push(child);
+  const { value } = await child.stdout.getReader().read();
+  const port = new TextDecoder().decode(value).replace("port", "").trim();
+  const hook = { name: "ci", url: `http://127.0.0.1:${port}/` };
+  expect(await ask<object>(server, "/v1/hooks", hook)).toMatchObject({ secret });
+  const seq = await degraded("h1");
+  const [refused, started] = await receiver.count(2);
+  for (const each of [refused, started]) {
+    expect(each).toMatchObject({ path: "/repos/acme/network/dispatches" });
+    expect(JSON.parse(each?.body ?? "")).toMatchObject({
+      event_type: "heddle.HostDegraded",
+      client_payload: { event: { id: String(seq), subject: "h1" } },
+    });
+  }
+  const forged = await fetch(hook.url, { method: "POST", body: started?.body ?? "" });
+  expect(forged.status).toBe(401);
 }, 60_000);
 
 test("https needs a certificate that fits the name and that somebody vouches for", async () => {

@@ -273,6 +273,7 @@ test("what cannot be is refused with the reason, and nothing is written", async 
   for (const [part, detail] of [
     [{ url: "ftp://ci.example/" }, "body url: expected an http or https URL"],
     [{ url: "https://me:pw@ci.example/" }, "without credentials"],
+    [{ url: "https://ci.example/#" }, "without credentials and fragment"],
     [{ url: "https://10.1.2.3/" }, "body url: 10.1.2.3 is private"],
     [{ url: "https://[::ffff:10.1.2.3]/" }, "10.1.2.3 is private"],
     [{ url: "https://0xa9fea9fe/" }, "169.254.169.254 is link-local"],
