@@ -82,8 +82,15 @@ function asking(env: Env): readonly CommandSpec[] {
         flag(env, "--wait [duration]", "until ready (default: 60s)", duration),
         flag(env, "--json", "print JSON").conflicts("brief"),
         flag(env, "--brief", "one line"),
+        flag(env, "--watch", "again at every change, until Ctrl-C").conflicts("wait"),
       ],
-      examples: ["status", "status --wait=30s", "status --brief", "status --json"],
+      examples: [
+        "status",
+        "status --wait=30s",
+        "status --watch",
+        "status --brief",
+        "status --json",
+      ],
       load: async () => (await import("./status.ts")).status,
     },
     {

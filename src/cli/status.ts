@@ -17,6 +17,7 @@ interface StatusFlags {
   readonly wait?: number | true;
   readonly json?: boolean;
   readonly brief?: boolean;
+  readonly watch?: boolean;
 }
 
 const WAIT_MS = 60_000;
@@ -26,6 +27,13 @@ const TELL_MS = 1500;
 
 export async function status(deps: Deps, flags: StatusFlags): Promise<number> {
   const socket = socketPath(flags);
+  if (flags.watch) {
+    const line = flags.json ? (found: AgentStatus) => JSON.stringify(found) : brief;
+    return await (await import("./status-watch.ts")).watchStatus(deps, socket, {
+      full: flags.json || flags.brief ? (found) => [line(found)] : statusLines,
+      line,
+    });
+  }
   const found = await lookUntil(deps, socket, waitMs(flags));
   if (flags.json) deps.out.json(found);
   else if (flags.brief) deps.out.line(brief(found));

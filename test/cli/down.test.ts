@@ -92,7 +92,7 @@ function run(privileged = true): Promise<number> {
   };
   const say = (text: unknown): void => void happened.push(String(text));
   const deps: Deps = {
-    out: { line: say, note: say, raw: say, json: say },
+    out: { line: say, note: say, raw: say, json: say, terminalRows: () => null },
     clock: realClock,
     wallMs: () => 0,
     hostName: "h1",
