@@ -100,8 +100,8 @@ test("as JSON each change is a document of its own", async () => {
 });
 
 test("a terminal shows the whole status, drawn anew when it changes and cut to fit", async () => {
-  const status = `${process.execPath} ${MAIN} status --watch --socket ${socket}`;
-  const command = `stty rows 12; exec ${status}`;
+  const watch = `${process.execPath} ${MAIN} status --watch --socket ${socket}`;
+  const command = `stty rows 12; exec ${watch}`;
   const child = Bun.spawn(["script", "-qec", command, join(dir, "typescript")], {
     stdin: "pipe",
     stdout: "pipe",
