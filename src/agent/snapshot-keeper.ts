@@ -74,11 +74,13 @@ export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): Snapsh
     // Half a log is no state to start from, and a damaged one no reason to forget the good one.
     if (!caughtUp || damage !== null || seq === writtenSeq || seq === 0) return 0;
     const startMs = clock.nowMs();
+    // The fold goes on while the file is written.
+    const { changedSeq } = tail.state();
     try {
       const snapshot = { position: tail.position(), state: tail.state(), writer };
       await files.writeSnapshot(encodeSnapshot(snapshot));
       writtenSeq = seq;
-      last = { changedSeq: snapshot.state.changedSeq, atMs: clock.nowMs() };
+      last = { changedSeq, atMs: clock.nowMs() };
     } catch (error) {
       logger.warn("snapshot not written", { reason: String(error) });
     }

@@ -68,6 +68,22 @@ test("a change is on disk soon after, and many changes are one write", async () 
   expect(clock.pending).toBe(0);
 });
 
+test("what changes while a snapshot is written is not taken for written", async () => {
+  const { clock, disk, story, tail, stop, keeper, storedSeq } = given();
+  disk.takesMs = 10;
+  void keeper.run(tail, stop.signal);
+  keeper.wake();
+  await clock.advance(5);
+  story.join("h1");
+  keeper.wake();
+  await clock.advance(5);
+  expect(storedSeq()).toBe(1);
+  await clock.advance(1000);
+  expect(storedSeq()).toBe(2);
+  stop.abort();
+  await clock.advance(0);
+});
+
 test("what changes for no host is written now and then, and at the end", async () => {
   const { clock, disk, story, tail, stop, keeper, storedSeq } = given();
   story.join("h1").claim("h1", ["10.5.1.0/24"]);
