@@ -7,7 +7,7 @@ import { openTunnelEarly } from "./agent/early-tunnel.ts";
 import { openFiles } from "./agent/files.ts";
 import type { Logger } from "./agent/logger.ts";
 import { instanceId, lockHost } from "./agent/os-host.ts";
-import { dropFilePages } from "./agent/os-memory.ts";
+import { releaseMemory } from "./agent/os-memory.ts";
 import { findPredecessor } from "./agent/os-predecessor.ts";
 import { serviceManager } from "./agent/os-service.ts";
 import { trimAfterStart } from "./agent/trim.ts";
@@ -83,7 +83,7 @@ export async function composeAgent(
   void connection.foundInquiry.listen(options.node, found, beside.signal);
   compileWhenStarted(agent, beside.signal);
   const isReady = (): boolean => agent.ready();
-  void trimAfterStart({ clock, logger, isReady, dropFilePages }, beside.signal);
+  void trimAfterStart({ clock, logger, isReady, releaseMemory }, beside.signal);
   const done = agent.done.then(async (end) => {
     beside.abort();
     await connection.close();

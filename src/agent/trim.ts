@@ -19,7 +19,7 @@ export interface TrimDeps {
   readonly logger: Logger;
   readonly isReady: () => boolean;
   /** Throws when the system refuses, which costs nothing but memory. */
-  readonly dropFilePages: () => void;
+  readonly releaseMemory: () => void;
 }
 
 /** Between two looks; an agent that is ready at two of them has its start behind it. */
@@ -27,7 +27,7 @@ const LOOK_MS = 5000;
 
 /** Once in the life of an agent: what came back afterwards is what running needs. */
 export async function trimAfterStart(deps: TrimDeps, signal: AbortSignal): Promise<void> {
-  const { clock, logger, isReady, dropFilePages } = deps;
+  const { clock, logger, isReady, releaseMemory } = deps;
   for (let wasReady = false; ; ) {
     await sleep(clock, LOOK_MS, signal);
     if (signal.aborted) return;
@@ -36,10 +36,10 @@ export async function trimAfterStart(deps: TrimDeps, signal: AbortSignal): Promi
     wasReady = ready;
   }
   try {
-    dropFilePages();
+    releaseMemory();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    logger.debug("file pages are kept", { reason });
+    logger.debug("memory is kept", { reason });
   }
 }
 

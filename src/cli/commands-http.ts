@@ -1,8 +1,10 @@
 // Commands about the fabric's HTTP hook: serving it, and who may use it.
 
+import { parseCidr } from "../events/address.ts";
 import type { CommandSpec } from "./command.ts";
 import {
   duration,
+  expecting,
   flag,
   httpFlags,
   jsonFlag,
@@ -26,6 +28,13 @@ function serve(env: Env): CommandSpec {
       ...logFlags(env),
       ...httpFlags(env, "127.0.0.1:8480"),
       flag(env, "--audit-key <file>", "sign checkpoints of the log with this key"),
+      flag(env, "--webhook-key <files>", "sign webhooks with these; the newest first", listed),
+      flag(
+        env,
+        "--webhook-allow <cidrs>",
+        "where webhooks may go although it is private, or without TLS",
+        cidrs,
+      ),
       ...loggingFlags(env),
     ],
     examples: [
@@ -82,3 +91,8 @@ function tokens(env: Env): readonly CommandSpec[] {
 }
 
 const scope = oneOf(["read", "write", "admin"]);
+const listed = expecting((text) => text.split(",").filter((part) => part !== ""), "");
+const cidrs = expecting((text) => {
+  const found = text.split(",").map(parseCidr);
+  return found.includes(null) ? null : found;
+}, "expected prefixes without host bits, with commas between, as 10.9.0.0/24");

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { parseCidr, parseIp, parseMac } from "./address.ts";
 import { isNodeName } from "./name.ts";
 import { isShallow } from "./network-config-keys.ts";
+import { isWebhookUrl } from "./webhook.ts";
 
 const ip = z.string().refine((text) => parseIp(text) === text, "expected a canonical IP address");
 const cidr = z.string().refine((text) => parseCidr(text) === text, "expected a canonical prefix");
@@ -78,6 +79,15 @@ const data = {
     expiresAt: z.iso.datetime().nullable(),
   }),
   TokenRevoked: z.object({ name }),
+  WebhookAdded: z.object({
+    name,
+    url: z.string().refine(isWebhookUrl, "expected an http or https URL"),
+    /** Which events; empty for all. Not an enum: a later program may know more types. */
+    types: z.array(z.string().regex(/^[A-Za-z]{1,64}$/, "expected an event type")).max(64),
+    /** Events of which nodes; empty for all. */
+    nodes: z.array(nodeName).max(256),
+  }),
+  WebhookRemoved: z.object({ name }),
   NodeJoined: member,
   NodeUpdated: member,
   NodeLeft: z.object({ node: nodeName, reason: text }),
@@ -155,6 +165,8 @@ export const eventVersion: { readonly [T in EventType]: number } = {
   LeaseRevoked: 1,
   TokenCreated: 1,
   TokenRevoked: 1,
+  WebhookAdded: 1,
+  WebhookRemoved: 1,
   NodeJoined: 1,
   NodeUpdated: 1,
   NodeLeft: 1,

@@ -1,4 +1,4 @@
-// What operators say: the configuration, reservations, foreign peers, tokens.
+// What operators say: the configuration, reservations, foreign peers, tokens, webhooks.
 
 import type { EventOf } from "./event.ts";
 import { dropLease, withdraw } from "./fold-lease.ts";
@@ -17,6 +17,8 @@ type AdminEvent = EventOf<
   | "LeaseRevoked"
   | "TokenCreated"
   | "TokenRevoked"
+  | "WebhookAdded"
+  | "WebhookRemoved"
 >;
 
 export function foldAdmin(state: FabricState, event: AdminEvent): Verdict {
@@ -38,7 +40,20 @@ export function foldAdmin(state: FabricState, event: AdminEvent): Verdict {
       return state.tokens.delete(event.data.name)
         ? accepted
         : lost(`no token named ${event.data.name}`);
+    case "WebhookAdded":
+      return addWebhook(state, event.data);
+    case "WebhookRemoved":
+      return state.webhooks.delete(event.data.name)
+        ? accepted
+        : lost(`no webhook named ${event.data.name}`);
   }
+}
+
+/** One that is there stays as it is: its place in the log is what its cursor and secret hang on. */
+function addWebhook(state: FabricState, data: EventOf<"WebhookAdded">["data"]): Verdict {
+  if (state.webhooks.has(data.name)) return lost(`there is a webhook named ${data.name}`);
+  state.webhooks.set(data.name, { ...data, addedSeq: state.seq });
+  return accepted;
 }
 
 /** Leases that are no subnets of the new pool end here; their holders claim again. */

@@ -61,6 +61,8 @@ function foldEvent(state: FabricState, event: Event): Verdict {
     case "LeaseRevoked":
     case "TokenCreated":
     case "TokenRevoked":
+    case "WebhookAdded":
+    case "WebhookRemoved":
       return foldAdmin(state, event);
     case "NodeJoined":
     case "NodeUpdated":

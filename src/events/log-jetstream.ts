@@ -10,8 +10,10 @@ import { createCheckpoints, createStreams, fabricStreams } from "./log-jetstream
 import { NatsLink } from "./nats-connect.ts";
 import { natsFoundInquiry } from "./nats-found-inquiry.ts";
 import { natsInquiry } from "./nats-inquiry.ts";
+import { natsWebhookQueue } from "./nats-webhook-queue.ts";
 import type { StatusBoard } from "./status-board.ts";
 import { statusBoard } from "./status-jetstream.ts";
+import type { WebhookQueue } from "./webhook-queue.ts";
 
 export interface LogOptions extends NatsOptions {
   readonly fabric: string;
@@ -26,6 +28,7 @@ export interface LogConnection {
   readonly checkpoints: EventLog;
   /** Makes the stream of checkpoints, or accepts the one there is. Throws LogError. */
   createCheckpoints(): Promise<void>;
+  readonly webhooks: WebhookQueue;
   /** Makes the fabric's streams, or accepts equal ones that exist. Throws LogError. */
   createStream(replicas: number): Promise<void>;
   connected(): boolean;
@@ -51,6 +54,7 @@ export async function connectLog(options: LogOptions): Promise<LogConnection> {
     createCheckpoints: () => createCheckpoints(link, names),
     status: statusBoard(link, names, options.fabric),
     inquiry: natsInquiry(link, options.fabric),
+    webhooks: natsWebhookQueue(link, names),
     foundInquiry: natsFoundInquiry(link, options.fabric),
     createStream: (replicas) => createStreams(link, names, replicas),
     connected: () => link.connected(),

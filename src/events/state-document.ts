@@ -37,6 +37,7 @@ function documentOf(state: Readonly<FabricState>, entries: Entries): StateDocume
     reservations: values(state.reservations),
     peers: values(state.peers),
     tokens: values(state.tokens),
+    webhooks: values(state.webhooks),
     endpoints: Object.fromEntries(entries(state.endpoints)),
     quarantine: state.quarantine,
   };
@@ -56,6 +57,7 @@ export interface StateDocument {
   readonly reservations: readonly Of<"reservations">[];
   readonly peers: readonly Of<"peers">[];
   readonly tokens: readonly Of<"tokens">[];
+  readonly webhooks: readonly Of<"webhooks">[];
   readonly endpoints: { readonly [endpoint: string]: string };
   readonly quarantine: FabricState["quarantine"];
   readonly held?: { readonly node: string | null; readonly subnets: readonly Cidr[] };
@@ -96,6 +98,7 @@ export function stateFrom(document: StateDocument): FabricState | null {
     take(state.taken, peer.subnet, peer.name);
   }
   for (const token of document.tokens) state.tokens.set(token.name, token);
+  for (const webhook of document.webhooks) state.webhooks.set(webhook.name, webhook);
   for (const [endpoint, holder] of Object.entries(document.endpoints)) {
     state.endpoints.set(endpoint, holder);
   }

@@ -7,6 +7,7 @@ import type { EventType, Member } from "./event.ts";
 import type { FabricConfig } from "./network-config.ts";
 import type { Document } from "./network-config-keys.ts";
 import { noneTaken, type TakenSubnets } from "./taken.ts";
+import type { Webhook } from "./webhook.ts";
 
 export interface Node extends Member {
   /** False after it left, or after its lease expired: then it has no say and no routes. */
@@ -104,6 +105,7 @@ export interface FabricState {
   readonly tokens: Map<string, Token>;
   /** No part of what hosts agree on: it depends on whom the reader follows. */
   readonly held: Held;
+  readonly webhooks: Map<string, Webhook>;
   quarantine: { count: number; recent: Quarantined[] };
 }
 
@@ -126,6 +128,7 @@ export function initialState(fabric: string, follow: string | null = null): Fabr
     peers: new Map(),
     tokens: new Map(),
     held: { node: follow, subnets: new Set() },
+    webhooks: new Map(),
     quarantine: { count: 0, recent: [] },
   };
 }

@@ -12,6 +12,7 @@ export function summaryOf(event: Draft): string {
     }
     case "PeerRemoved":
     case "TokenRevoked":
+    case "WebhookRemoved":
       return event.data.name;
     case "LeaseReserved":
       return words(
@@ -22,6 +23,10 @@ export function summaryOf(event: Draft): string {
       return words(event.data.subnet, quoted(event.data.note));
     case "TokenCreated":
       return `${event.data.name} ${event.data.scopes.join(",")}`;
+    case "WebhookAdded": {
+      const { name, url, types, nodes } = event.data;
+      return words(`${name} to ${url}`, types.join(","), nodes.join(","));
+    }
     case "NodeJoined":
     case "NodeUpdated":
       return memberSummary(event.data);

@@ -15,6 +15,7 @@ import { isProblemStatus, Problem, problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { auditRoutes } from "./routes-audit.ts";
 import { convergedRoutes } from "./routes-converged.ts";
+import { deadLetterReads, deliveriesOnRequest } from "./routes-dead-letter.ts";
 import { eventRoutes } from "./routes-events.ts";
 import { foundRoutes } from "./routes-found.ts";
 import { healthRoutes } from "./routes-health.ts";
@@ -24,6 +25,7 @@ import { pastRoutes } from "./routes-past.ts";
 import { previewRoutes } from "./routes-preview.ts";
 import { stateRoutes } from "./routes-state.ts";
 import { streamRoutes } from "./routes-stream.ts";
+import { webhookReads, webhookWrites } from "./routes-webhook.ts";
 import { configWrites, leaseWrites, peerWrites } from "./routes-write.ts";
 
 /** Routes that answer when something has happened. */
@@ -49,6 +51,10 @@ export function createApp(deps: HookDeps): HookApp {
   app.route("/", peerWrites(deps));
   app.route("/", leaseWrites(deps));
   app.route("/", configWrites(deps));
+  app.route("/", webhookWrites(deps));
+  app.route("/", webhookReads(deps));
+  app.route("/", deadLetterReads(deps));
+  app.route("/", deliveriesOnRequest(deps));
   app.route("/", auditRoutes(deps));
   document(app, deps);
   app.notFound(refuseUnknown(app));

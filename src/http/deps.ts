@@ -13,6 +13,7 @@ import type { Follower } from "./follower.ts";
 import type { History } from "./history.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Pages } from "./pages.ts";
+import type { Sender, WebhookWorld } from "./webhook-sender.ts";
 import type { Writer } from "./writer.ts";
 
 /** What the caller has. */
@@ -34,6 +35,7 @@ export interface HookWorld {
   readonly logger: Logger;
   /** A new unique id for an event. */
   readonly newId: () => string;
+  readonly webhooks: WebhookWorld;
 }
 
 /** What the routes have. */
@@ -45,4 +47,5 @@ export interface HookDeps extends HookWorld {
   readonly boardWatch: BoardWatch;
   readonly audit: Auditor;
   readonly metrics: Metrics;
+  readonly sender: Sender;
 }

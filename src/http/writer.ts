@@ -93,6 +93,7 @@ const STATUS: { readonly [T in Command["type"]]?: ProblemStatus } = {
   RemovePeer: 404,
   Revoke: 404,
   RevokeToken: 404,
+  RemoveWebhook: 404,
 };
 
 function replay(known: KeyedWrite, request: string): Written {

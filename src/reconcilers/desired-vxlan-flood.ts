@@ -106,5 +106,5 @@ function to({ name }: Link, dst: string): Fdb {
 function addFlood(draft: Draft, fdb: Fdb, peer: string | null): void {
   const key = keyOf.fdb(fdb);
   draft.kernel.fdb.set(key, fdb);
-  if (peer !== null) draft.servedBy.set(`fdb ${key}`, peer);
+  if (peer !== null) draft.servedBy.set("fdb", key, peer);
 }

@@ -142,9 +142,9 @@ function tunnel(
   const { neigh, fdb } = entriesOf(dev, subnet, mac, dst);
   const neighKey = keyOf.neigh(neigh);
   kernel.neighs.set(neighKey, neigh);
-  servedBy.set(`neigh ${neighKey}`, peer.name);
+  servedBy.set("neigh", neighKey, peer.name);
   const fdbKey = keyOf.fdb(fdb);
   kernel.fdb.set(fdbKey, fdb);
-  servedBy.set(`fdb ${fdbKey}`, peer.name);
+  servedBy.set("fdb", fdbKey, peer.name);
   return { path: "vxlan" };
 }

@@ -7,7 +7,7 @@ import { FabricMap } from "./fabric-map.tsx";
 import { HostList } from "./host-list.tsx";
 import { Problems } from "./problems.tsx";
 import { SignIn } from "./sign-in.tsx";
-import { needsToken, show, state, trouble, view } from "./store.ts";
+import { chosenHost, needsToken, show, state, trouble } from "./store.ts";
 import { Summary } from "./summary.tsx";
 import { Timeline } from "./timeline.tsx";
 
@@ -17,7 +17,7 @@ export function App() {
     return () => removeEventListener("keydown", onKey);
   }, []);
   if (needsToken.value) return <SignIn />;
-  const { host } = view.value;
+  const host = chosenHost.value;
   return (
     <>
       <Summary />

@@ -7,7 +7,7 @@ import type { PeerPlan } from "../reconcilers/plan.ts";
 import { HEALTH_TEXT, HEALTHS } from "./hosts.ts";
 import { type Box, boxLayout, CELL, type Cell } from "./map-layout.ts";
 import { plan } from "./plans.ts";
-import { rows, show, view } from "./store.ts";
+import { chosenHost, rows, show } from "./store.ts";
 
 export function BoxMap({ width }: { readonly width: number }) {
   const shown = rows.value;
@@ -46,7 +46,7 @@ interface HostCellProps {
 }
 
 function HostCell({ cell: { host, x, y }, reach }: HostCellProps) {
-  const chosen = view.value.host === host.name;
+  const chosen = chosenHost.value === host.name;
   const how = reach === undefined ? "" : `, ${reach.error ?? reach.path}`;
   const path = reach === undefined ? "" : reach.error === null ? `by-${reach.path}` : "by-none";
   return (

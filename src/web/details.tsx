@@ -4,13 +4,13 @@
 import { FoundByHost } from "./found-by-host.tsx";
 import { HEALTH_TEXT, type HostRow } from "./hosts.ts";
 import { commands, plan } from "./plans.ts";
-import { live, rows, show, view } from "./store.ts";
+import { chosenHost, live, rows, show } from "./store.ts";
 import { VirtualList } from "./virtual-list.tsx";
 
 const PEER_HEIGHT = 28;
 
 export function Details() {
-  const { host } = view.value;
+  const host = chosenHost.value;
   const row = rows.value.find(({ name }) => name === host);
   return (
     <>

@@ -4,7 +4,7 @@
 import type { Draft, EventType } from "../events/event.ts";
 import { summaryOf } from "../events/summary.ts";
 import type { EventRow } from "./event-pages.ts";
-import { events, eventsLoaded, filtered, head, show, view } from "./store.ts";
+import { chosenType, events, eventsLoaded, filtered, head, show, shownSeq } from "./store.ts";
 import { clockTime, shortTime } from "./time.ts";
 import { VirtualList } from "./virtual-list.tsx";
 
@@ -32,11 +32,12 @@ const TYPES = Object.keys({
   HostFrozen: true,
   TokenCreated: true,
   TokenRevoked: true,
+  WebhookAdded: true,
+  WebhookRemoved: true,
 } satisfies Record<EventType, true>);
 
 export function EventList() {
-  const { types } = view.value;
-  const [type = ""] = types;
+  const type = chosenType.value ?? "";
   return (
     <>
       <h2>
@@ -67,7 +68,7 @@ export function EventList() {
 
 /** A row is a sequence, so any place of the log can be scrolled to without loading what is between. */
 function WholeLog() {
-  const { at } = view.value;
+  const at = shownSeq.value;
   const newest = head.value;
   // Read so that rows are drawn again when their page has come.
   void eventsLoaded.value;
@@ -86,7 +87,7 @@ function WholeLog() {
 }
 
 function OneType() {
-  const { at } = view.value;
+  const at = shownSeq.value;
   const list = filtered.value ?? [];
   return (
     <VirtualList

@@ -4,7 +4,7 @@
 import { computed, effect, signal } from "@preact/signals";
 import { getJson } from "./api.ts";
 import { createLatest } from "./latest.ts";
-import { live, rows, view } from "./store.ts";
+import { chosenHost, live, rows } from "./store.ts";
 
 interface Drift {
   readonly noun: string;
@@ -38,7 +38,7 @@ export const found = signal<Found | { readonly trouble: string } | null>(null);
 
 /** Who is to be asked, or null. */
 export const asked = computed(() => {
-  const { host } = view.value;
+  const host = chosenHost.value;
   const row = rows.value.find(({ name }) => name === host);
   const isHeard = row !== undefined && row.applied !== null && row.health !== "silent";
   return live.value && isHeard ? row.name : null;

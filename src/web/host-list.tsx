@@ -1,13 +1,13 @@
 // Every host of the moment, worst first, found by name, subnet or address.
 
 import { findHosts, HEALTH_TEXT, type HostRow, worstFirst } from "./hosts.ts";
-import { rows, show, view } from "./store.ts";
+import { rows, searched, show } from "./store.ts";
 import { VirtualList } from "./virtual-list.tsx";
 
 const ROW_HEIGHT = 44;
 
 export function HostList() {
-  const { find } = view.value;
+  const find = searched.value;
   const found = worstFirst(findHosts(rows.value, find));
   return (
     <>

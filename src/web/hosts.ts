@@ -88,9 +88,23 @@ function healthOf(
   return said.state === "ready" && said.applied >= changedSeq ? "ready" : "behind";
 }
 
-/** The on-link prefix that holds the address, else the address's own neighbourhood. */
+/** Hosts are the same from moment to moment; finding their link is most of what a moment costs. */
+const groups = new Map<string, string>();
+const GROUPS_MAX = 20_000;
+
 function groupOf(ip: string | null, onlink: readonly string[]): string {
   if (ip === null) return "no underlay address";
+  const key = `${ip} ${onlink.join()}`;
+  const known = groups.get(key);
+  if (known !== undefined) return known;
+  if (groups.size >= GROUPS_MAX) groups.clear();
+  const group = linkOf(ip, onlink);
+  groups.set(key, group);
+  return group;
+}
+
+/** The on-link prefix that holds the address, else the address's own neighbourhood. */
+function linkOf(ip: string, onlink: readonly string[]): string {
   const link = onlink.find((prefix) => containsIp(prefix, ip));
   if (link !== undefined) return link;
   const family = familyOf(ip);

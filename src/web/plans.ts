@@ -5,13 +5,13 @@ import { stateFrom } from "../events/state-document.ts";
 import { describePlan } from "../reconcilers/describe.ts";
 import { desired } from "../reconcilers/desired.ts";
 import type { PeerPlan, Plan } from "../reconcilers/plan.ts";
-import { rows, state, view } from "./store.ts";
+import { chosenHost, rows, state } from "./store.ts";
 
 const folded = computed(() => (state.value === null ? null : stateFrom(state.value)));
 
 /** The plan of the chosen host; null when there is none at this moment. */
 export const plan = computed<Plan | null>(() => {
-  const { host } = view.value;
+  const host = chosenHost.value;
   if (folded.value === null || host === null || !folded.value.nodes.has(host)) return null;
   return desired(folded.value, host);
 });

@@ -3,7 +3,7 @@
 import { HEALTH_TEXT } from "./hosts.ts";
 import { ringPlaces } from "./map-layout.ts";
 import { type Link, links } from "./plans.ts";
-import { rows, show, view } from "./store.ts";
+import { chosenHost, rows, show } from "./store.ts";
 
 interface Size {
   readonly width: number;
@@ -13,7 +13,7 @@ interface Size {
 const CARD = { width: 150, height: 46 };
 
 export function RingMap({ width, height }: Size) {
-  const { host: chosen } = view.value;
+  const chosen = chosenHost.value;
   const foreign = [...new Set(links.value.flatMap(({ from, to }) => [from, to]))].filter((name) =>
     name.startsWith("peer:"),
   );

@@ -14,7 +14,12 @@ import { formatView, parseView, type View } from "./view.ts";
 const REDRAW_MS = 500;
 const PROGRESS_MS = 2000;
 
-export const view = signal<View>(parseView(location.search));
+const view = signal<View>(parseView(location.search));
+// One by one, so that what shows the host is not drawn again when the slider moves.
+export const chosenAt = computed(() => view.value.at);
+export const chosenHost = computed(() => view.value.host);
+export const chosenType = computed(() => view.value.types[0] ?? null);
+export const searched = computed(() => view.value.find);
 /** Sequence of the last record in the log that this page knows of. */
 export const head = signal(0);
 export const state = signal<(StateDocument & { readonly time: string | null }) | null>(null);
@@ -25,7 +30,12 @@ export const needsToken = signal(false);
 /** Counts up whenever a page of events has come. */
 export const eventsLoaded = signal(0);
 
-export const live = computed(() => view.value.at === null);
+export const live = computed(() => chosenAt.value === null);
+/**
+ * The past moment that is really shown, or null: lists follow it and not the slider, which is ahead
+ * of what has been loaded.
+ */
+export const shownSeq = computed(() => (live.value ? null : (state.value?.seq ?? null)));
 export const rows = computed(() => {
   const shown = state.value;
   return shown === null ? [] : hostRows(shown, live.value ? progress.value : null);
@@ -104,9 +114,6 @@ addEventListener("popstate", () => {
 
 let started = false;
 
-const chosenAt = computed(() => view.value.at);
-const chosenType = computed(() => view.value.types[0]);
-
 effect(() => {
   const at = chosenAt.value;
   if (started) moments.want(at);
@@ -115,7 +122,7 @@ effect(() => {
 effect(() => {
   const type = chosenType.value;
   filtered.value = null;
-  if (type !== undefined && started) searches.want(type);
+  if (type !== null && started) searches.want(type);
 });
 
 /** One follower a page: a second sign-in ends the first. */
@@ -123,8 +130,8 @@ let following = new AbortController();
 
 function follow(): void {
   started = true;
-  const [type] = view.peek().types;
-  if (type !== undefined) searches.want(type);
+  const type = chosenType.peek();
+  if (type !== null) searches.want(type);
   following.abort();
   following = new AbortController();
   const { signal: stop } = following;

@@ -1,11 +1,11 @@
 // The slider through the whole history. It moves with the hand at once; the moment it stands at is
 // loaded as fast as the server answers.
 
-import { head, live, show, state, view } from "./store.ts";
+import { chosenAt, head, live, show, state } from "./store.ts";
 import { clockTime } from "./time.ts";
 
 export function Timeline() {
-  const at = view.value.at ?? head.value;
+  const at = chosenAt.value ?? head.value;
   const time = state.value?.time ?? null;
   return (
     <footer>

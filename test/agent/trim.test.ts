@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { dropFilePages } from "../../src/agent/os-memory.ts";
+import { releaseMemory } from "../../src/agent/os-memory.ts";
 import { cleanRanges, trimAfterStart } from "../../src/agent/trim.ts";
 import { discard } from "../../src/ffi/libc.ts";
 import { manualClock, settle } from "../support/manual-clock.ts";
@@ -38,7 +38,7 @@ test("this process goes on without the pages of its files, and holds fewer", () 
   const fileKib = () =>
     Number(/RssFile:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
   const before = fileKib();
-  dropFilePages();
+  releaseMemory();
   expect(fileKib()).toBeLessThan(before / 2);
   expect(JSON.parse(JSON.stringify({ still: ["here", 1] }))).toEqual({ still: ["here", 1] });
 });
@@ -52,7 +52,7 @@ test("only whole pages can be discarded, and never the first", () => {
 function agent(refuse = false) {
   const clock = manualClock();
   const stop = new AbortController();
-  const seen = { ready: false, drops: 0, lines: [] as string[] };
+  const seen = { ready: false, releases: 0, lines: [] as string[] };
   const say = (message: string, fields?: object): void => {
     seen.lines.push(`${message} ${JSON.stringify(fields)}`);
   };
@@ -61,8 +61,8 @@ function agent(refuse = false) {
       clock,
       logger: { debug: say, info: say, warn: say, error: say },
       isReady: () => seen.ready,
-      dropFilePages: () => {
-        seen.drops++;
+      releaseMemory: () => {
+        seen.releases++;
         if (refuse) throw new Error("madvise: errno 22");
       },
     },
@@ -71,30 +71,30 @@ function agent(refuse = false) {
   return { clock, stop, seen, done };
 }
 
-test("the pages are dropped once, when the agent has been ready for a while", async () => {
+test("memory is given back once, when the agent has been ready for a while", async () => {
   const { clock, seen, done } = agent();
   await clock.advance(60_000);
-  expect(seen.drops).toBe(0);
+  expect(seen.releases).toBe(0);
   seen.ready = true;
   await clock.advance(5000);
   seen.ready = false;
   await clock.advance(5000);
   seen.ready = true;
   await clock.advance(5000);
-  expect(seen.drops).toBe(0);
+  expect(seen.releases).toBe(0);
   await clock.advance(5000);
   await done;
-  expect([seen.drops, clock.pending]).toEqual([1, 0]);
+  expect([seen.releases, clock.pending]).toEqual([1, 0]);
 });
 
-test("an agent that ends first drops nothing", async () => {
+test("an agent that ends first gives nothing back", async () => {
   const { clock, stop, seen, done } = agent();
   seen.ready = true;
   await clock.advance(5000);
   stop.abort();
   await settle();
   await done;
-  expect([seen.drops, clock.pending]).toEqual([0, 0]);
+  expect([seen.releases, clock.pending]).toEqual([0, 0]);
 });
 
 test("a system that refuses costs a line and nothing else", async () => {
@@ -102,5 +102,5 @@ test("a system that refuses costs a line and nothing else", async () => {
   seen.ready = true;
   await clock.advance(10_000);
   await done;
-  expect(seen.lines).toEqual(['file pages are kept {"reason":"madvise: errno 22"}']);
+  expect(seen.lines).toEqual(['memory is kept {"reason":"madvise: errno 22"}']);
 });

@@ -99,9 +99,9 @@ test("as JSON each change is a document of its own", async () => {
   }
 });
 
-test("a terminal shows the whole status, drawn anew at a change, cut to fit", async () => {
-  const program = `${process.execPath} ${MAIN} status --watch --socket ${socket}`;
-  const command = `stty rows 12; exec ${program}`;
+test("a terminal shows the whole status, drawn anew when it changes and cut to fit", async () => {
+  const watch = `${process.execPath} ${MAIN} status --watch --socket ${socket}`;
+  const command = `stty rows 12; exec ${watch}`;
   const child = Bun.spawn(["script", "-qec", command, join(dir, "typescript")], {
     stdin: "pipe",
     stdout: "pipe",

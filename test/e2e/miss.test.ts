@@ -58,7 +58,7 @@ test.skipIf(!requireRoot("entries on demand"))(
 );
 
 async function survivesKill(fabric: TestFabric): Promise<void> {
-  const stream = pingStream(fabric, { from: "h1", to: "h2", args: "-i0.01" });
+  const stream = pingStream(fabric, { from: "h1", to: "h2", args: "-i0.002" });
   const entries = held(fabric, "h1");
   await fabric.end("h1", "SIGKILL");
   expect(held(fabric, "h1")).toEqual(entries);

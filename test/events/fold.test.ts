@@ -71,6 +71,7 @@ test("every type of event is accepted in a state where it makes sense", () => {
     ...["TokenCreated", "TokenRevoked", "NodeJoined", "NodeUpdated", "LeaseClaimed"],
     ...["LeaseRenewed", "DriftHealed", "HostDegraded", "HostRecovered", "HostFrozen"],
     ...["NeighborMissed", "NeighborAged", "LeaseReleased", "NodeLeft"],
+    ...["WebhookAdded", "WebhookRemoved"],
   ];
   const events = new Map<string, ReturnType<typeof golden>[number]>(
     golden().map((each) => [each.type, each]),

@@ -14,6 +14,8 @@ test("each type has its subject", () => {
     LeaseRevoked: "heddle.lab.admin.lease.10_5_9_0-24",
     TokenCreated: "heddle.lab.admin.token.ci",
     TokenRevoked: "heddle.lab.admin.token.ci",
+    WebhookAdded: "heddle.lab.admin.hook.ci",
+    WebhookRemoved: "heddle.lab.admin.hook.ci",
     NodeJoined: "heddle.lab.node.h1_example.member",
     NodeUpdated: "heddle.lab.node.h1_example.member",
     NodeLeft: "heddle.lab.node.h1_example.member",

@@ -80,6 +80,8 @@ describe.skipIf(!root)("held entries outlive the agent", () => {
       await until("it waits", 3000, () => pending(it) === 1);
       await it.start();
       expect(await late).toBe(1);
+      // Nobody else had to be asked for again.
+      expect(it.agent.status().misses).toMatchObject({ held: 3, answered: 1 });
       await until("the idle one is gone", 8000, () => !it.entries().neighs.includes("10.5.3.0"));
       expect(await stream).toContain(" 0% packet loss");
     },

@@ -120,6 +120,13 @@ const dataOf: { readonly [T in EventType]: fc.Arbitrary<Extract<Draft, { type: T
     expiresAt: fc.constantFrom(null, "2031-01-01T00:00:00Z"),
   }),
   TokenRevoked: fc.record({ name: peerName }),
+  WebhookAdded: fc.record({
+    name: peerName,
+    url: fc.constantFrom("https://ci.example/heddle", "http://198.18.0.9:8080/?a=b"),
+    types: fc.subarray(["NodeJoined", "LeaseClaimed", "HostFrozen"]),
+    nodes: fc.uniqueArray(nodeName, { maxLength: 3 }),
+  }),
+  WebhookRemoved: fc.record({ name: peerName }),
   NodeJoined: member,
   NodeUpdated: member,
   NodeLeft: fc.record({ node, reason: note }),

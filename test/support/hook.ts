@@ -15,6 +15,7 @@ import type { HookDeps, HookWorld } from "../../src/http/deps.ts";
 import { createHook } from "../../src/http/hook.ts";
 import { serveTcp, type TcpServer } from "../../src/http/tcp-server.ts";
 import { page } from "../../src/http/web-page.ts";
+import type { WebhookWorld } from "../../src/http/webhook-sender.ts";
 import { TestNats } from "./nats.ts";
 import { realClock } from "./real-clock.ts";
 
@@ -46,17 +47,26 @@ export class TestHook {
   readonly #servers: Server[] = [];
   readonly #stop = new AbortController();
 
-  private constructor(nats: TestNats, connection: LogConnection) {
+  readonly #webhooks: Partial<WebhookWorld>;
+
+  private constructor(
+    nats: TestNats,
+    connection: LogConnection,
+    webhooks: Partial<WebhookWorld> = {},
+  ) {
+    this.#webhooks = webhooks;
     this.nats = nats;
     this.connection = connection;
   }
 
   /** With an empty log but for three tokens, named after their scopes. */
-  static async start(options: { readonly extraConfig?: string } = {}): Promise<TestHook> {
+  static async start(
+    options: { readonly extraConfig?: string; readonly webhooks?: Partial<WebhookWorld> } = {},
+  ): Promise<TestHook> {
     const nats = await TestNats.start(options.extraConfig);
     const connection = await nats.connect(FABRIC);
     await connection.createStream(1);
-    const hook = new TestHook(nats, connection);
+    const hook = new TestHook(nats, connection, options.webhooks);
     for (const scope of ["read", "write", "admin"] as const) await hook.createToken(scope);
     await hook.another();
     return hook;
@@ -93,6 +103,7 @@ export class TestHook {
       wallMs: () => Date.now(),
       logger: this.#logger(),
       newId: () => crypto.randomUUID(),
+      webhooks: { queue: connection.webhooks, keys: [], allow: [], ...this.#webhooks },
       ...part,
     });
     void hook.run(this.#stop.signal);
