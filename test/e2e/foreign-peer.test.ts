@@ -3,6 +3,7 @@
 // manual shows it, plays the appliance; it knows nothing of Heddle.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { Found } from "../../src/agent/found.ts";
 import { addNetns, addVeth, deleteNetns, inside, ip, run } from "../../src/cli/dev-netns.ts";
 import { PROGRAM, TestFabric, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
@@ -109,6 +110,12 @@ test.if(canRun)(
     const added = ask("POST", "/v1/peers", body);
     expect([added.code, added.err]).toEqual([0, ""]);
     await until("on every host", SECOND_MS, () => HOSTS.every((name) => entries(name) === 3));
+    const { seq } = JSON.parse(added.out) as { seq: number };
+    expect(ask("GET", `/v1/converged?seq=${seq}`).code).toBe(0);
+    for (const name of HOSTS) {
+      const found = JSON.parse(ask("GET", `/v1/hosts/${name}/found`).out) as Found;
+      expect(found).toMatchObject({ node: name, asWanted: true, planned: seq, differences: [] });
+    }
     for (const { netns, ipv4 } of containers) {
       expect(pings(netns, SERVICE)).toBe(true);
       expect(pings(appliance, ipv4 ?? "")).toBe(true);
