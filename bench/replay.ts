@@ -7,92 +7,20 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { jetstream } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
 import { type Chain, extend, genesis, hex, recordHash } from "../src/agent/chain.ts";
 import { startNatsServer } from "../src/agent/nats-server.ts";
-import { encode } from "../src/events/codec.ts";
-import type { Draft } from "../src/events/event.ts";
 import { fold } from "../src/events/fold.ts";
 import type { EventLog, Recorded } from "../src/events/log.ts";
 import { connectLog } from "../src/events/log-jetstream.ts";
 import { decodeSnapshot, encodeSnapshot } from "../src/events/snapshot.ts";
 import { type FabricState, initialState } from "../src/events/state.ts";
-import { subjectOf } from "../src/events/subject.ts";
-import { defaultMember } from "../test/support/history.ts";
+import { FABRIC, fill } from "./long-log.ts";
 
-const FABRIC = "bench";
 const EVENTS = Number(process.argv[2] ?? 1_000_000);
 const ROUNDS = Number(process.argv[3] ?? 3);
 const NODES = Number(process.argv[4] ?? 1000);
-/** Published and not yet acknowledged. */
-const WINDOW = 4000;
 /** Records after the snapshot, as of a host that was away for a moment. */
 const BEHIND = 200;
-
-/** A year of a fabric in order: joins and claims, then renewals, updates and reports. */
-function* story(): Generator<Draft> {
-  const config = { Network: "10.0.0.0/8", Backend: { Type: "vxlan" } };
-  yield { type: "FabricConfigured", data: { config } };
-  const members = Array.from({ length: NODES }, (_, i) => defaultMember(FABRIC, `node-${i + 1}`));
-  const leases = members.map(({ node }, i) => {
-    const subnet = `10.${1 + (i >> 8)}.${i & 255}.0/24`;
-    return { node, epoch: 1, subnets: [subnet], ttlSeconds: 86_400 };
-  });
-  for (const member of members) yield { type: "NodeJoined", data: member };
-  for (const lease of leases) yield { type: "LeaseClaimed", data: lease };
-  for (let turn = 0; ; turn++) {
-    const member = members[turn % NODES];
-    const lease = leases[turn % NODES];
-    if (member === undefined || lease === undefined) return;
-    const { node } = member;
-    const other = leases[(turn * 7919) % NODES]?.subnets[0] ?? "";
-    // Of ten events six are renewals, one an update, three reports; by turns for every node.
-    switch ((turn + Math.floor(turn / NODES)) % 10) {
-      case 0:
-        yield { type: "NodeUpdated", data: member };
-        break;
-      case 3:
-        yield {
-          type: "DriftHealed",
-          data: { node, count: 1, items: [{ ...drift, wanted: `${other} dev heddle.1` }] },
-        };
-        break;
-      case 5:
-        yield { type: "HostDegraded", data: { node, problems: ["underlay device eth0 is down"] } };
-        break;
-      case 7:
-        yield { type: "HostRecovered", data: { node } };
-        break;
-      default:
-        yield { type: "LeaseRenewed", data: lease };
-    }
-  }
-}
-
-const drift = { noun: "route", problem: "missing" as const, found: null };
-
-async function fill(url: string): Promise<{ ms: number; bytes: number }> {
-  const nc = await connect({ servers: url });
-  const js = jetstream(nc, { timeout: 60_000 });
-  const start = performance.now();
-  let bytes = 0;
-  let count = 0;
-  let window: Promise<unknown>[] = [];
-  for (const draft of story()) {
-    if (count === EVENTS) break;
-    const payload = encode(draft, crypto.randomUUID());
-    bytes += payload.length;
-    window.push(js.publish(subjectOf(FABRIC, draft), payload));
-    count++;
-    if (window.length === WINDOW || count === EVENTS) {
-      await Promise.all(window);
-      window = [];
-    }
-  }
-  await nc.close();
-  return { ms: performance.now() - start, bytes };
-}
 
 /** Milliseconds of the clock, and of this process on a processor. */
 interface Spent {
@@ -202,7 +130,7 @@ async function main(url: string, version: string): Promise<void> {
   const connection = await connectLog({ servers: url, fabric: FABRIC });
   const { log } = connection;
   await connection.createStream(1);
-  const filled = await fill(url);
+  const filled = await fill(url, EVENTS, NODES);
   const mean = Math.round(filled.bytes / EVENTS);
   process.stdout.write(
     `nats-server ${version}, ${EVENTS} events of ${mean} B on average, ${NODES} nodes; ` +

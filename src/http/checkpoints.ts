@@ -4,6 +4,7 @@
 
 import { decodeState, encodeState } from "../events/snapshot.ts";
 import { type FabricState, initialState } from "../events/state.ts";
+import { madeGarbage } from "./garbage.ts";
 
 interface Checkpoint {
   readonly seq: number;
@@ -13,9 +14,11 @@ interface Checkpoint {
 const RECORDS = 4096;
 /** A state that takes longer to keep and to restore is kept less often, as is folding it on. */
 const RECORDS_PER_NODE = 4;
-const BYTES_MAX = 48 << 20;
+const BYTES_MAX = 32 << 20;
 /** 3 is zstd's own default; 1 is twice as quick and a tenth larger. */
 const LEVEL = 1;
+/** Bytes of objects and copies for each byte of the text of a state. */
+const OBJECTS_PER_TEXT = 8;
 
 export class Checkpoints {
   readonly #fabric: string;
@@ -36,9 +39,11 @@ export class Checkpoints {
     const last = this.#kept.at(-1)?.seq ?? 0;
     const interval = Math.max(this.#records, state.nodes.size * RECORDS_PER_NODE);
     if (state.seq - last < interval) return;
-    const bytes = Bun.zstdCompressSync(encodeState(state), { level: LEVEL });
+    const text = encodeState(state);
+    const bytes = Bun.zstdCompressSync(text, { level: LEVEL });
     this.#kept.push({ seq: state.seq, bytes });
     this.#bytes += bytes.length;
+    madeGarbage(text.length * OBJECTS_PER_TEXT);
     while (this.#bytes > this.#bytesMax && this.#kept.length > 1) this.#thin();
   }
 
@@ -52,6 +57,7 @@ export class Checkpoints {
     const found = this.#kept.findLast((checkpoint) => checkpoint.seq <= seq);
     if (found === undefined) return initialState(this.#fabric);
     const text = new TextDecoder().decode(Bun.zstdDecompressSync(found.bytes));
+    madeGarbage(text.length * OBJECTS_PER_TEXT);
     return decodeState(text);
   }
 

@@ -16,7 +16,7 @@ import { Problem } from "./problem.ts";
 import { Records } from "./records.ts";
 
 /** One page shows state, plan and differences of the same point. */
-const RECENT_MAX = 4;
+const RECENT_MAX = 2;
 
 export interface HistoryDeps {
   readonly log: EventLog;

@@ -1,23 +1,20 @@
-// Raw records by chunk: the newest as they come from the follower, of the others the most recently
-// used. Memory is bounded by bytes; a chunk that is not there is read from the log.
+// Raw records by chunk: the newest as they come from the follower, the others compressed, of which
+// the most recently used are kept; a log of some million records is kept whole. Memory is bounded by
+// bytes; a chunk that is not there is read from the log.
 
 import { type EventLog, LogError, type Recorded } from "../events/log.ts";
 import { CHUNK, chunkOf } from "./journal.ts";
+import { pack, unpack } from "./packed.ts";
 
 export interface Chunk {
-  readonly records: Recorded[];
-  /** The first of the records as text, once somebody asked; see pages.ts. */
-  readonly lines: string[];
+  readonly records: readonly Recorded[];
+  /** Text of records that somebody asked for, by place in the chunk; see pages.ts. */
+  readonly lines: Map<number, string>;
 }
 
-interface Kept {
-  readonly chunk: Chunk;
-  readonly bytes: number;
-}
-
-const BYTES_MAX = 24 << 20;
-/** What a record takes beside its payload: objects and subject. */
-const OVERHEAD_BYTES = 200;
+const BYTES_MAX = 32 << 20;
+/** Unpacked at one time: a page and a fold look at up to four in a row. */
+const OPEN_MAX = 8;
 /** A log that has lost its end since would be waited on for ever. */
 const READ_MS = 5000;
 
@@ -25,11 +22,12 @@ export class Records {
   readonly #log: EventLog;
   readonly #bytesMax: number;
   /** In order of use. */
-  readonly #kept = new Map<number, Kept>();
+  readonly #packed = new Map<number, Uint8Array>();
+  readonly #open = new Map<number, Chunk>();
   readonly #reading = new Map<number, Promise<Chunk>>();
   #bytes = 0;
   /** The chunk that still grows. */
-  #newest: Chunk = { records: [], lines: [] };
+  #newest: { readonly records: Recorded[]; readonly lines: Map<number, string> } = newChunk();
   #newestIndex = 0;
 
   constructor(log: EventLog, bytesMax = BYTES_MAX) {
@@ -39,20 +37,22 @@ export class Records {
 
   /** To be called for each record, in order. */
   note(record: Recorded): void {
-    this.#newest.records.push(owned(record));
+    // The payload may be a view into all that the socket delivered with it.
+    this.#newest.records.push({ ...record, payload: record.payload.slice() });
     if (this.#newest.records.length < CHUNK) return;
-    this.#keep(this.#newestIndex++, this.#newest);
-    this.#newest = { records: [], lines: [] };
+    this.#keep(this.#newestIndex++, pack(this.#newest.records));
+    this.#newest = newChunk();
   }
 
   /** A chunk whose first record was noted. Throws LogError. */
   async chunk(index: number): Promise<Chunk> {
     if (index === this.#newestIndex) return this.#newest;
-    const kept = this.#kept.get(index);
-    if (kept !== undefined) {
-      this.#kept.delete(index);
-      this.#kept.set(index, kept);
-      return kept.chunk;
+    const open = this.#open.get(index);
+    if (open !== undefined) return touch(this.#open, index, open);
+    const packed = this.#packed.get(index);
+    if (packed !== undefined) {
+      touch(this.#packed, index, packed);
+      return this.#opened(index, unpack(packed, index * CHUNK + 1));
     }
     const under = this.#reading.get(index) ?? this.#read(index);
     this.#reading.set(index, under);
@@ -75,34 +75,46 @@ export class Records {
     try {
       const records: Recorded[] = [];
       for await (const batch of this.#log.read(from, AbortSignal.timeout(READ_MS), last)) {
-        records.push(...batch.map(owned));
+        records.push(...batch);
       }
       if (records.length !== CHUNK) {
         throw new LogError("gap", `the log does not give its records ${from} to ${last}`);
       }
-      const chunk: Chunk = { records, lines: [] };
-      this.#keep(index, chunk);
-      return chunk;
+      const packed = pack(records);
+      this.#keep(index, packed);
+      return this.#opened(index, unpack(packed, from));
     } finally {
       this.#reading.delete(index);
     }
   }
 
-  #keep(index: number, chunk: Chunk): void {
-    // The text of a payload, once asked for, is about as long again.
-    const payloads = chunk.records.reduce((sum, { payload }) => sum + payload.length, 0);
-    const bytes = 2 * payloads + CHUNK * OVERHEAD_BYTES;
-    this.#kept.set(index, { chunk, bytes });
-    this.#bytes += bytes;
-    for (const [oldest, { bytes: freed }] of this.#kept) {
+  #opened(index: number, records: readonly Recorded[]): Chunk {
+    const chunk: Chunk = { records, lines: new Map() };
+    this.#open.set(index, chunk);
+    for (const oldest of this.#open.keys()) {
+      if (this.#open.size <= OPEN_MAX) break;
+      this.#open.delete(oldest);
+    }
+    return chunk;
+  }
+
+  #keep(index: number, packed: Uint8Array): void {
+    this.#packed.set(index, packed);
+    this.#bytes += packed.length;
+    for (const [oldest, { length }] of this.#packed) {
       if (this.#bytes <= this.#bytesMax || oldest === index) return;
-      this.#kept.delete(oldest);
-      this.#bytes -= freed;
+      this.#packed.delete(oldest);
+      this.#bytes -= length;
     }
   }
 }
 
-/** The payload may be a view into all that the socket delivered with it. */
-function owned(record: Recorded): Recorded {
-  return { ...record, payload: record.payload.slice() };
+function newChunk(): { readonly records: Recorded[]; readonly lines: Map<number, string> } {
+  return { records: [], lines: new Map() };
+}
+
+function touch<V>(map: Map<number, V>, key: number, value: V): V {
+  map.delete(key);
+  map.set(key, value);
+  return value;
 }
