@@ -2,7 +2,9 @@
 // (metrics-server.ts). Labels come from the routes and never from what a client sent, so their
 // number is bounded.
 
-import { Counter, Histogram, Registry } from "prom-client";
+import Counter from "prom-client/lib/counter.js";
+import Histogram from "prom-client/lib/histogram.js";
+import Registry from "prom-client/lib/registry.js";
 
 export interface RequestFigures {
   /** Pattern of the route, or "none". */

@@ -1,7 +1,9 @@
 // One answer to Prometheus, made of figures that are kept elsewhere. A registry lives for one
 // scrape: nothing has to be held up to date between two of them.
 
-import { Counter, Gauge, Registry } from "prom-client";
+import Counter from "prom-client/lib/counter.js";
+import Gauge from "prom-client/lib/gauge.js";
+import Registry from "prom-client/lib/registry.js";
 
 /** All with the same labels. */
 export type Samples = readonly (readonly [Readonly<Record<string, string>>, number])[];

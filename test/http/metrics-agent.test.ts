@@ -78,3 +78,15 @@ test("the process tells when it started and what it takes", async () => {
   expect(metrics.value("process_resident_memory_bytes")).toBeGreaterThan(10 << 20);
   expect(metrics.value("process_cpu_seconds_total")).toBeGreaterThan(0);
 });
+
+test("an agent that nobody scrapes does not load the library", async () => {
+  const count = "Object.keys(require.cache).filter((path) => path.includes('prom-client')).length";
+  const load = (path: string): string => `await import(${JSON.stringify(path)});`;
+  const src = new URL("../../src/", import.meta.url).pathname;
+  const parts = ["main-agent.ts", "cli/agent.ts", "http/agent-app.ts", "http/agent-tcp-app.ts"];
+  const before = parts.map((part) => load(`${src}${part}`)).join("");
+  const scrape = load(`${src}http/metrics-agent.ts`);
+  const script = `${before} const loaded = ${count}; ${scrape} console.log(loaded, ${count} > 0)`;
+  const ran = Bun.spawnSync([process.execPath, "-e", script]);
+  expect(ran.stdout.toString()).toBe("0 true\n");
+});
