@@ -69,7 +69,7 @@ function isGone(pid: number): boolean {
 
 const HEALED_MS = 5000;
 
-/** One command breaks something: until it is put right, status says by its exit code that it is not. */
+/** One command breaks something: until it is put right, status ends with 1. */
 function runUntilWell(command: string) {
   const untilMs = performance.now() + HEALED_MS;
   for (;;) {
