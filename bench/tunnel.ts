@@ -5,9 +5,9 @@
 //   npm run bench -- tunnel [--rounds N] [--seconds S] [--only METRIC,…] [--paths PATH,…]
 //                           [--queues N] [--peers N] [--off FEATURE,…] [--plain-wire]
 
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { machine, quantile, table, write } from "./support.ts";
+import { runIperf } from "./tunnel-iperf.ts";
 import {
   type BenchNet,
   carried,
@@ -48,7 +48,8 @@ const iperf = (name: string, unit: string, offloads: boolean, options: string): 
   unit,
   offloads,
   also: ["CPU s/Gbit"],
-  measure: (net, path) => runIperf(net, path, options.split(" "), unit === "pps"),
+  measure: (net, path) =>
+    runIperf(net, path, { seconds, options: options.split(" "), packets: unit === "pps" }),
 });
 
 const METRICS: readonly Metric[] = [
@@ -77,40 +78,6 @@ async function pingPong(net: BenchNet, path: Path): Promise<number[]> {
   await server.exited;
   const { p50, p99, p999 } = JSON.parse(text) as Record<string, number>;
   return [p50, p99, p999].map((ns) => (ns ?? Number.NaN) / 1000);
-}
-
-interface IperfSum {
-  readonly bits_per_second: number;
-  readonly bytes: number;
-  readonly seconds: number;
-  readonly packets?: number;
-  readonly lost_packets?: number;
-}
-
-async function runIperf(net: BenchNet, path: Path, options: string[], packets: boolean) {
-  const address = podAddress(path, 2);
-  const server = net.two.pod.spawn(["iperf3", "-s", "-1", "--forceflush", "-B", address]);
-  for await (const _ of server.stdout) break;
-  const busy = cpuSeconds();
-  const flags = ["-t", String(seconds), "-J", "-B", podAddress(path, 1), ...options];
-  const client = net.one.pod.spawn(["iperf3", "-c", address, ...flags]);
-  const text = await new Response(client.stdout).text();
-  const used = cpuSeconds() - busy;
-  server.kill();
-  await server.exited;
-  const { end } = JSON.parse(text) as { end: { sum_received: IperfSum } };
-  const sum = end.sum_received;
-  const received = (sum.packets ?? 0) - (sum.lost_packets ?? 0);
-  const gbit = packets ? (received / (sum.packets ?? 1)) * sum.bytes * 8e-9 : sum.bytes * 8e-9;
-  return [packets ? received / sum.seconds : sum.bits_per_second / 1e9, used / gbit];
-}
-
-/** Seconds that all cores have been busy. */
-function cpuSeconds(): number {
-  const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n");
-  const ticks = line.trim().split(/\s+/).slice(1).map(Number);
-  // user nice system idle iowait irq softirq steal
-  return (ticks.slice(0, 8).reduce((a, b) => a + b, 0) - (ticks[3] ?? 0) - (ticks[4] ?? 0)) / 100;
 }
 
 async function main(): Promise<void> {

@@ -96,7 +96,13 @@ int bpf_call(int command, union bpf_attr *attr)
 	return rc < 0 ? -errno : (int)rc;
 }
 
-int bpf_map_create(uint32_t type, uint32_t key, uint32_t value, uint32_t entries, int inner)
+static void name_put(char *to, const char *name)
+{
+	memcpy(to, name, strnlen(name, BPF_OBJ_NAME_LEN - 1));
+}
+
+int bpf_map_create(const char *name, uint32_t type, uint32_t key, uint32_t value, uint32_t entries,
+		   int inner)
 {
 	union bpf_attr attr;
 
@@ -105,13 +111,16 @@ int bpf_map_create(uint32_t type, uint32_t key, uint32_t value, uint32_t entries
 	attr.key_size = key;
 	attr.value_size = value;
 	attr.max_entries = entries;
-	attr.map_flags = type == BPF_MAP_TYPE_LPM_TRIE ? BPF_F_NO_PREALLOC : 0;
+	/* Of thousands of possible entries a handful is used */
+	if (type == BPF_MAP_TYPE_LPM_TRIE || type == BPF_MAP_TYPE_HASH)
+		attr.map_flags = BPF_F_NO_PREALLOC;
 	if (inner >= 0)
 		attr.inner_map_fd = (uint32_t)inner;
+	name_put(attr.map_name, name);
 	return bpf_call(BPF_MAP_CREATE, &attr);
 }
 
-int bpf_map_update(int fd, const void *key, const void *value)
+static int element(int command, int fd, const void *key, const void *value)
 {
 	union bpf_attr attr;
 
@@ -119,10 +128,52 @@ int bpf_map_update(int fd, const void *key, const void *value)
 	attr.map_fd = (uint32_t)fd;
 	attr.key = (uintptr_t)key;
 	attr.value = (uintptr_t)value;
-	return bpf_call(BPF_MAP_UPDATE_ELEM, &attr);
+	return bpf_call(command, &attr);
 }
 
-int bpf_program_load(const struct assembler *a)
+int bpf_map_update(int fd, const void *key, const void *value)
+{
+	return element(BPF_MAP_UPDATE_ELEM, fd, key, value);
+}
+
+int bpf_map_lookup(int fd, const void *key, void *value)
+{
+	return element(BPF_MAP_LOOKUP_ELEM, fd, key, value);
+}
+
+int bpf_map_delete(int fd, const void *key)
+{
+	return element(BPF_MAP_DELETE_ELEM, fd, key, NULL);
+}
+
+/** The key after @key, or the first when that is NULL; -ENOENT at the end. */
+int bpf_map_next(int fd, const void *key, void *next)
+{
+	return element(BPF_MAP_GET_NEXT_KEY, fd, key, next);
+}
+
+/** A descriptor of the program or map of this number; needs CAP_SYS_ADMIN. */
+int bpf_by_id(int command, uint32_t id)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_id = id;
+	return bpf_call(command, &attr);
+}
+
+int bpf_info(int fd, void *info, uint32_t size)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = (uint32_t)fd;
+	attr.info.info_len = size;
+	attr.info.info = (uintptr_t)info;
+	return bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr);
+}
+
+int bpf_program_load(const struct assembler *a, const char *name)
 {
 	union bpf_attr attr;
 #ifdef HEDDLE_BPF_LOG
@@ -134,6 +185,7 @@ int bpf_program_load(const struct assembler *a)
 	attr.insns = (uintptr_t)a->code;
 	attr.insn_cnt = a->length;
 	attr.license = (uintptr_t)"Apache-2.0";
+	name_put(attr.prog_name, name);
 #ifdef HEDDLE_BPF_LOG
 	attr.log_buf = (uintptr_t)log;
 	attr.log_size = sizeof(log);
@@ -148,7 +200,19 @@ int bpf_program_load(const struct assembler *a)
 #endif
 }
 
-int bpf_program_attach(int program, unsigned int device, uint32_t type)
+/** Makes a map live as long as the program, and be found through it. */
+int bpf_program_bind(int program, int map)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_bind_map.prog_fd = (uint32_t)program;
+	attr.prog_bind_map.map_fd = (uint32_t)map;
+	return bpf_call(BPF_PROG_BIND_MAP, &attr);
+}
+
+/** Attached for as long as the descriptor that it returns is open. */
+int bpf_link(int program, unsigned int device, uint32_t type)
 {
 	union bpf_attr attr;
 
@@ -159,3 +223,44 @@ int bpf_program_attach(int program, unsigned int device, uint32_t type)
 	return bpf_call(BPF_LINK_CREATE, &attr);
 }
 
+/** Attached for as long as the device is there, in one step in place of @replaced unless -1. */
+int bpf_attach(int program, unsigned int device, uint32_t type, int replaced)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = device;
+	attr.attach_bpf_fd = (uint32_t)program;
+	attr.attach_type = type;
+	if (replaced >= 0) {
+		attr.attach_flags = BPF_F_REPLACE;
+		attr.replace_bpf_fd = (uint32_t)replaced;
+	}
+	return bpf_call(BPF_PROG_ATTACH, &attr);
+}
+
+int bpf_detach(int program, unsigned int device, uint32_t type)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = device;
+	attr.attach_bpf_fd = (uint32_t)program;
+	attr.attach_type = type;
+	return bpf_call(BPF_PROG_DETACH, &attr);
+}
+
+/** Numbers of the programs there, in their order; returns how many. */
+int bpf_attached(unsigned int device, uint32_t type, uint32_t *ids, uint32_t capacity)
+{
+	union bpf_attr attr;
+	int rc;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.query.target_fd = device;
+	attr.query.attach_type = type;
+	attr.query.prog_ids = (uintptr_t)ids;
+	attr.query.prog_cnt = capacity;
+	rc = bpf_call(BPF_PROG_QUERY, &attr);
+	return rc < 0 ? rc : (int)attr.query.prog_cnt;
+}

@@ -44,9 +44,19 @@ uint32_t asm_jump(struct assembler *a, int condition, int dst, int32_t imm);
 void asm_land(struct assembler *a, uint32_t at);
 void asm_finish(struct assembler *a);
 int bpf_call(int command, union bpf_attr *attr);
-int bpf_map_create(uint32_t type, uint32_t key, uint32_t value, uint32_t entries, int inner);
+int bpf_map_create(const char *name, uint32_t type, uint32_t key, uint32_t value, uint32_t entries,
+		   int inner);
 int bpf_map_update(int fd, const void *key, const void *value);
-int bpf_program_load(const struct assembler *a);
-int bpf_program_attach(int program, unsigned int device, uint32_t type);
+int bpf_map_lookup(int fd, const void *key, void *value);
+int bpf_map_delete(int fd, const void *key);
+int bpf_map_next(int fd, const void *key, void *next);
+int bpf_by_id(int command, uint32_t id);
+int bpf_info(int fd, void *info, uint32_t size);
+int bpf_program_load(const struct assembler *a, const char *name);
+int bpf_program_bind(int program, int map);
+int bpf_link(int program, unsigned int device, uint32_t type);
+int bpf_attach(int program, unsigned int device, uint32_t type, int replaced);
+int bpf_detach(int program, unsigned int device, uint32_t type);
+int bpf_attached(unsigned int device, uint32_t type, uint32_t *ids, uint32_t capacity);
 
 #endif

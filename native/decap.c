@@ -5,9 +5,11 @@
  * device as if it had been written there. It saves the wake-up of a thread, which is most of a
  * small packet's way. Bulk goes on to the socket and rx.c, which make superpackets of it: uncut
  * superpackets cannot be taken here, because bpf_skb_adjust_room leaves skb->encapsulation set
- * and the next device would cut them. Order within a flow holds because a flow that had bulk
- * stays with the socket until it had none for 50 ms. Everything doubtful is left to rx.c, which
- * counts and drops.
+ * and the next device would cut them. A datagram that comes in fragments, because the way is
+ * narrow, must go there too. Order within a flow holds because a flow that had either stays with
+ * the socket until it had none for 50 ms; inner fragments, which tell no ports, never do. While
+ * nobody has the socket (the process was killed, or is being replaced) bulk is taken too: slower
+ * beats lost. Everything doubtful is left to rx.c, which counts and drops.
  */
 #include <linux/if_ether.h>
 
@@ -18,9 +20,11 @@
 #define BULK_BYTES 600
 #define BULK_PAUSE_NS 50000000
 #define FLOW_KEY AT_HEADER
+/** Not zero in the first fragment of a datagram. */
+#define AT_FRAGMENT (AT_HEADER + 12)
 #define AT_TIME (AT_HEADER + 16)
 
-/* R6 context, R7 data: whole headers in one piece, for our listener, not a fragment. */
+/* R6 context, R7 data: whole headers in one piece, for our listener, no later fragment. */
 static void check_outer(struct assembler *a, const struct hp_endpoint *to)
 {
 	uint32_t address;
@@ -42,6 +46,8 @@ static void check_outer(struct assembler *a, const struct hp_endpoint *to)
 	asm_pass_if(a, BPF_JNE, R2, 0x45);
 	asm_load(a, BPF_H, R2, R7, ETH_HLEN + 6);
 	asm_op(a, BPF_AND, R2, htons(0x3fff));
+	asm_store(a, BPF_W, FP, AT_FRAGMENT, R2);
+	asm_op(a, BPF_AND, R2, htons(0x1fff));
 	asm_pass_if(a, BPF_JNE, R2, 0);
 	asm_load(a, BPF_W, R2, R7, ETH_HLEN + 16);
 	/* 32-bit compare: an immediate would be sign-extended */
@@ -52,20 +58,22 @@ static void check_outer(struct assembler *a, const struct hp_endpoint *to)
 	asm_pass_if(a, BPF_JNE, R2, 0);
 }
 
-/* One inner packet without options, alive, exactly as long as the datagram says. */
+/* One inner packet without options, alive, exactly as long as the datagram says. R9: its length. */
 static void check_inner(struct assembler *a)
 {
+	uint32_t part;
+
 	asm_load(a, BPF_B, R2, R7, INNER);
 	asm_pass_if(a, BPF_JNE, R2, 0x45);
 	asm_load(a, BPF_B, R2, R7, INNER + 8);
 	asm_pass_if(a, BPF_JEQ, R2, 0);
-	asm_load(a, BPF_H, R2, R7, INNER + 6);
-	asm_op(a, BPF_AND, R2, htons(0x3fff));
-	asm_pass_if(a, BPF_JNE, R2, 0);
 	asm_load(a, BPF_H, R2, R7, INNER + 2);
 	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R2, 0, 0, 16);
 	asm_op_reg(a, BPF_MOV, R9, R2);
 	asm_pass_if(a, BPF_JLT, R2, 24);
+	/* Of a fragment the lengths are another matter, and it is left to the socket anyway */
+	asm_load(a, BPF_W, R3, FP, AT_FRAGMENT);
+	part = asm_jump(a, BPF_JNE, R3, 0);
 	asm_op(a, BPF_ADD, R2, OUTER);
 	asm_load(a, BPF_H, R3, R7, ETH_HLEN + 2);
 	asm_put(a, BPF_ALU | BPF_END | BPF_TO_BE, R3, 0, 0, 16);
@@ -78,6 +86,7 @@ static void check_inner(struct assembler *a)
 	asm_load(a, BPF_W, R3, R6, SKB(len));
 	asm_op(a, BPF_ADD, R2, 20 + ETH_HLEN);
 	asm_pass_if_reg(a, BPF_JGT, R2, R3);
+	asm_land(a, part);
 	/* The header checksum: ten words sum to all ones */
 	asm_op(a, BPF_MOV, R2, 0);
 	for (int i = 0; i < 20; i += 2) {
@@ -92,7 +101,7 @@ static void check_inner(struct assembler *a)
 }
 
 /* R8: the route of the inner source, whose endpoint must be the datagram's source. */
-static void check_routes(struct assembler *a, const struct fast_maps *maps)
+static void check_routes(struct assembler *a, const struct fastpath *maps)
 {
 	fast_find_route(a, INNER + 12, true, maps->routes);
 	asm_op(a, BPF_AND, R2, ROUTE_RECEIVE);
@@ -108,7 +117,7 @@ static void check_routes(struct assembler *a, const struct fast_maps *maps)
 	asm_pass_if(a, BPF_JNE, R2, ROUTE_OWN);
 }
 
-static void flow_call(struct assembler *a, const struct fast_maps *maps, int helper)
+static void flow_call(struct assembler *a, const struct fastpath *maps, int helper)
 {
 	asm_load_map(a, R1, maps->flows);
 	asm_op_reg(a, BPF_MOV, R2, FP);
@@ -121,11 +130,41 @@ static void flow_call(struct assembler *a, const struct fast_maps *maps, int hel
 	asm_call(a, helper);
 }
 
-/* Bulk, and what follows bulk of its flow too soon, is left to the socket. R9: inner length. */
-static void check_flow(struct assembler *a, const struct fast_maps *maps)
+/* Leaves the packet to the socket; the jump that is returned is taken when there is none. */
+static uint32_t leave_to_socket(struct assembler *a)
 {
-	uint32_t super, tcp, known, short_packet, fresh, other;
+	uint32_t nobody;
 
+	/* The flow's key is no longer needed: a struct bpf_sock_tuple takes its place */
+	asm_load(a, BPF_W, R2, R7, ETH_HLEN + 12);
+	asm_store(a, BPF_W, FP, FLOW_KEY, R2);
+	asm_load(a, BPF_W, R2, R7, ETH_HLEN + 16);
+	asm_store(a, BPF_W, FP, FLOW_KEY + 4, R2);
+	asm_load(a, BPF_W, R2, R7, ETH_HLEN + 20);
+	asm_store(a, BPF_W, FP, FLOW_KEY + 8, R2);
+	asm_op_reg(a, BPF_MOV, R1, R6);
+	asm_op_reg(a, BPF_MOV, R2, FP);
+	asm_op(a, BPF_ADD, R2, FLOW_KEY);
+	asm_op(a, BPF_MOV, R3, 12);
+	asm_op(a, BPF_MOV, R4, BPF_F_CURRENT_NETNS);
+	asm_op(a, BPF_MOV, R5, 0);
+	asm_call(a, BPF_FUNC_sk_lookup_udp);
+	nobody = asm_jump(a, BPF_JEQ, R0, 0);
+	asm_op_reg(a, BPF_MOV, R1, R0);
+	asm_call(a, BPF_FUNC_sk_release);
+	asm_pass_if(a, BPF_JA, 0, 0);
+	return nobody;
+}
+
+/* Bulk, and what follows bulk of its flow too soon, is left to the socket. R9: inner length. */
+static void check_flow(struct assembler *a, const struct fastpath *maps)
+{
+	uint32_t super, tcp, part, inner_part, known, short_packet, fresh, other, late, added, bulk;
+	uint32_t nobody;
+
+	asm_load(a, BPF_H, R2, R7, INNER + 6);
+	asm_op(a, BPF_AND, R2, htons(0x1fff));
+	inner_part = asm_jump(a, BPF_JNE, R2, 0);
 	asm_load(a, BPF_B, R2, R7, INNER + 9);
 	super = asm_jump(a, BPF_JEQ, R2, IPPROTO_TCP);
 	other = asm_jump(a, BPF_JNE, R2, IPPROTO_UDP);
@@ -136,10 +175,13 @@ static void check_flow(struct assembler *a, const struct fast_maps *maps)
 		asm_load(a, BPF_W, R2, R7, INNER + 12 + i);
 		asm_store(a, BPF_W, FP, FLOW_KEY + i, R2);
 	}
+	asm_load(a, BPF_W, R2, FP, AT_FRAGMENT);
+	part = asm_jump(a, BPF_JNE, R2, 0);
 	asm_load(a, BPF_W, R2, R6, SKB(gso_size));
 	super = asm_jump(a, BPF_JNE, R2, 0);
 	tcp = asm_jump(a, BPF_JGT, R9, BULK_BYTES);
 	short_packet = asm_jump(a, BPF_JA, 0, 0);
+	asm_land(a, part);
 	asm_land(a, super);
 	asm_land(a, tcp);
 	asm_call(a, BPF_FUNC_ktime_get_ns);
@@ -147,24 +189,33 @@ static void check_flow(struct assembler *a, const struct fast_maps *maps)
 	flow_call(a, maps, BPF_FUNC_map_lookup_elem);
 	known = asm_jump(a, BPF_JNE, R0, 0);
 	flow_call(a, maps, BPF_FUNC_map_update_elem);
-	asm_pass_if(a, BPF_JA, 0, 0);
+	added = asm_jump(a, BPF_JA, 0, 0);
 	asm_land(a, known);
 	asm_load(a, BPF_DW, R2, FP, AT_TIME);
 	asm_store(a, BPF_DW, R0, 0, R2);
-	asm_pass_if(a, BPF_JA, 0, 0);
+	asm_land(a, added);
+	bulk = asm_jump(a, BPF_JA, 0, 0);
 	asm_land(a, short_packet);
 	flow_call(a, maps, BPF_FUNC_map_lookup_elem);
 	fresh = asm_jump(a, BPF_JEQ, R0, 0);
 	asm_load(a, BPF_DW, R9, R0, 0);
 	asm_call(a, BPF_FUNC_ktime_get_ns);
 	asm_op_reg(a, BPF_SUB, R0, R9);
-	asm_pass_if(a, BPF_JLT, R0, BULK_PAUSE_NS);
+	late = asm_jump(a, BPF_JGE, R0, BULK_PAUSE_NS);
+	asm_land(a, bulk);
+	nobody = leave_to_socket(a);
+	asm_land(a, late);
 	asm_land(a, fresh);
 	asm_land(a, other);
+	asm_land(a, inner_part);
+	asm_land(a, nobody);
+	/* Only what is whole may go on */
+	asm_load(a, BPF_W, R2, FP, AT_FRAGMENT);
+	asm_pass_if(a, BPF_JNE, R2, 0);
 }
 
 void decap_assemble(struct assembler *a, const struct hp_config *config,
-		    const struct fast_maps *maps)
+		    const struct fastpath *maps)
 {
 	asm_op_reg(a, BPF_MOV, R6, R1);
 	check_outer(a, &config->listen[0]);
@@ -175,7 +226,8 @@ void decap_assemble(struct assembler *a, const struct hp_config *config,
 	asm_op_reg(a, BPF_MOV, R1, R6);
 	asm_op(a, BPF_MOV, R2, -OUTER);
 	asm_op(a, BPF_MOV, R3, BPF_ADJ_ROOM_MAC);
-	asm_op(a, BPF_MOV, R4, 0);
+	/* The segments of a superpacket keep their size */
+	asm_op(a, BPF_MOV, R4, BPF_F_ADJ_ROOM_FIXED_GSO);
 	asm_call(a, BPF_FUNC_skb_adjust_room);
 	asm_pass_if(a, BPF_JNE, R0, 0);
 	asm_op(a, BPF_MOV, R1, (int32_t)maps->device);

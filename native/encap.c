@@ -3,7 +3,7 @@
  * device (TCX, Linux 6.6) does what tx.c does for the plain case: source and destination by
  * longest prefix match, TTL, outer IPv4 and UDP header, and sends the packet out of the underlay
  * device, uncut and with its checksum still partial, as the kernel's own VXLAN does. What is not
- * the plain case (no peer, TTL used up, IPv6, options, fragments, too big, a peer that did not
+ * the plain case (no peer, TTL used up, IPv6, options, too big, a peer that did not
  * announce it) goes on to the device's queue and tx.c, which also answers with ICMP. On a real
  * network the card or the kernel cuts the superpacket and the far end sees flannel's format.
  * Where nothing cuts (hosts on one machine) the receiver gets it whole; the segment size is then
@@ -15,7 +15,7 @@
 
 #include "fastpath.h"
 
-/* R6 the packet's context, R7 its data: IPv4 without options, alive, in one piece. */
+/* R6 the packet's context, R7 its data: IPv4 without options, alive. */
 static void check_packet(struct assembler *a)
 {
 	asm_load(a, BPF_W, R2, R6, SKB(protocol));
@@ -29,9 +29,6 @@ static void check_packet(struct assembler *a)
 	asm_pass_if(a, BPF_JNE, R2, 0x45);
 	asm_load(a, BPF_B, R2, R7, 8);
 	asm_pass_if(a, BPF_JLE, R2, 1);
-	asm_load(a, BPF_H, R2, R7, 6);
-	asm_op(a, BPF_AND, R2, htons(0x3fff));
-	asm_pass_if(a, BPF_JNE, R2, 0);
 }
 
 /* R9: 0 for a single packet, else the size of its segments. */
@@ -156,7 +153,7 @@ static void push_outer(struct assembler *a, const struct hp_endpoint *from)
 }
 
 void encap_assemble(struct assembler *a, const struct hp_config *config,
-		    const struct fast_maps *maps, bool check_source)
+		    const struct fastpath *maps, bool check_source)
 {
 	asm_put(a, BPF_ALU64 | BPF_MOV | BPF_X, R6, R1, 0, 0);
 	check_packet(a);

@@ -1,6 +1,6 @@
 /*
  * What the two programs in the kernel share: encap.c writes the one that sends, decap.c the one
- * that receives, fastpath.c owns their maps and links.
+ * that receives, fastpath.c owns their maps and attachments, resident.c finds a predecessor's.
  */
 #ifndef HEDDLE_FASTPATH_H
 #define HEDDLE_FASTPATH_H
@@ -38,19 +38,33 @@ struct encap_route {
 #define ROUTE_SEND 2
 /** Sends from the kernel, so it is received from there. */
 #define ROUTE_RECEIVE 4
+/** Would be sent to in the kernel, but by another device. */
+#define ROUTE_AWAY 8
 _Static_assert(sizeof(struct encap_route) == 16, "read by the program");
 
 
+/** Changes whenever a map of this build means something else to the programs of another. */
+#ifndef FAST_LAYOUT
+#define FAST_LAYOUT 1u
+#endif
+
 /**
- * struct fast_maps - what a program refers to
- * @routes: array of one map of prefixes, replaced as a whole
- * @counters: per CPU, by slot: packets and bytes sent, packets and bytes received
- * @flows: when a bulk packet of a flow was last left to userspace
+ * struct fast_head - by which a successor knows maps
+ * @layout: FAST_LAYOUT of who made them
+ * @device: index of the TUN device
  */
-struct fast_maps {
-	int routes, counters, flows;
-	unsigned int device, underlay;
+struct fast_head {
+	uint32_t layout;
+	uint32_t device;
 };
+
+#define NAME_SENDER "heddle_send"
+#define NAME_RECEIVER "heddle_receive"
+#define NAME_ROUTES "heddle_routes"
+#define NAME_COUNTERS "heddle_counters"
+#define NAME_FLOWS "heddle_flows"
+#define NAME_NAMES "heddle_names"
+#define NAME_HEAD "heddle_head"
 
 /* Stack: route key at -8, map key and counter slot at -12, inner map at -24,
  * outer header or flow key at -56. */
@@ -59,12 +73,24 @@ struct fast_maps {
 #define AT_INNER (-24)
 #define AT_HEADER (-56)
 
+/* route.c */
+int route_open(void);
+int route_watch(void);
+bool route_changed(int watch);
+unsigned int route_device(int fd, uint32_t from, uint32_t to);
 
+/* resident.c */
+int resident_find(unsigned int at, uint32_t type, unsigned int device);
+bool resident_adopt(struct fastpath *f, int program);
+void resident_sweep(unsigned int device, const struct fastpath *keep);
+bool resident_allowed(void);
+
+int fast_prefix_map(uint32_t entries);
 void fast_find_route(struct assembler *a, int offset, bool first, int outer_map);
 void fast_count(struct assembler *a, int counter_map, int16_t row, int outer);
 void encap_assemble(struct assembler *a, const struct hp_config *config,
-		    const struct fast_maps *maps, bool check_source);
+		    const struct fastpath *maps, bool check_source);
 void decap_assemble(struct assembler *a, const struct hp_config *config,
-		    const struct fast_maps *maps);
+		    const struct fastpath *maps);
 
 #endif

@@ -4,9 +4,11 @@
  * Theory of operation. A tunnel joins a TUN device and one UDP socket per listening address. An
  * IP packet that the kernel routes into the device leaves as the payload of a UDP datagram to the
  * peer that owns its destination; a datagram from a peer is written to the device if the inner
- * source belongs to that peer and the inner destination is ours. Threads are made by hp_open and
- * ended by hp_close. Every call is made from one control thread, never blocks on the network, and
- * returns >= 0 or -errno. The caller fills structures; sizes are checked by hp_layout() at load.
+ * source belongs to that peer and the inner destination is ours. hp_open makes or takes over the
+ * descriptors and the maps, hp_resume starts the threads, hp_accelerate the programs in the
+ * kernel: in this order, so that nobody forwards by an empty table. Every call is made from one
+ * control thread, never blocks on the network, and returns >= 0 or -errno. The caller fills
+ * structures; sizes are checked by hp_layout() at load.
  */
 #ifndef HEDDLE_H
 #define HEDDLE_H
@@ -16,7 +18,7 @@
 /* Everything else of the library stays hidden. */
 #define HP_API __attribute__((visibility("default")))
 
-#define HP_ABI_VERSION 1
+#define HP_ABI_VERSION 2
 
 /** Listening addresses of one tunnel: an IPv4 and an IPv6 one, and room for a second underlay. */
 #define HP_LISTEN_MAX 4
@@ -40,7 +42,8 @@
 	X(ENCAP, 10, "kernel-encap") \
 	X(PERSIST, 11, "persist") \
 	X(NAPI, 12, "tun-napi") \
-	X(DECAP, 13, "kernel-decap")
+	X(DECAP, 13, "kernel-decap") \
+	X(RESIDENT, 14, "kernel-resident")
 
 #define HP_FEATURE_BIT(name, bit, text) HP_F_##name = 1u << (bit),
 enum hp_feature { HP_FEATURES(HP_FEATURE_BIT) HP_F_END };
@@ -147,11 +150,10 @@ struct hp_prefix {
  * @mtu: greatest inner packet
  * @queues: TUN queues, 1..HP_QUEUES_MAX
  * @listeners: used entries of @listen
- * @adopted: 1 when @tun_fds and @udp_fds are open already (handover), 0 to open them
  * @device: name of the TUN device, NUL-terminated
  * @listen: addresses to receive on
- * @tun_fds: one per queue when @adopted
- * @udp_fds: one per listener when @adopted
+ * @tun_fds: open queues of a predecessor in any order, -1 for none; what fits is used
+ * @udp_fds: open sockets of a predecessor, likewise
  */
 struct hp_config {
 	uint32_t size;
@@ -159,7 +161,6 @@ struct hp_config {
 	uint32_t mtu;
 	uint32_t queues;
 	uint32_t listeners;
-	uint32_t adopted;
 	char device[16];
 	struct hp_endpoint listen[HP_LISTEN_MAX];
 	int32_t tun_fds[HP_QUEUES_MAX];
@@ -200,6 +201,23 @@ struct hp_status {
 enum hp_step { HP_STEP_MEMORY, HP_STEP_CONFIG, HP_STEP_TUN_OPEN, HP_STEP_TUN_ATTACH, HP_STEP_SOCKET,
 	       HP_STEP_BIND, HP_STEP_THREAD };
 
+/** Longest node name, with its NUL. */
+#define HP_NAME_SIZE 256
+
+/**
+ * struct hp_adopted - a prefix of a peer that a predecessor left in the kernel
+ * @peer: its endpoint, what it can do, and the row of its counters
+ * @addr: of the prefix, network order
+ * @length: prefix length in bits
+ * @name: of the peer, NUL-terminated; empty when it was never told
+ */
+struct hp_adopted {
+	struct hp_peer peer;
+	uint8_t addr[4];
+	uint32_t length;
+	char name[HP_NAME_SIZE];
+};
+
 struct hp_tunnel;
 
 HP_API uint32_t hp_abi_version(void);
@@ -209,14 +227,23 @@ HP_API int hp_layout(uint32_t *sizes, uint32_t capacity);
 HP_API const char *hp_feature_name(uint32_t bit);
 HP_API const char *hp_counter_name(uint32_t index);
 
-/** Opens or adopts descriptors and starts the threads. On failure *status says which step. */
+/**
+ * Opens descriptors, or takes those offered that fit and closes the others; on failure all that
+ * were offered stay the caller's, and *status says which step failed. No packet moves yet.
+ */
 HP_API int hp_open(const struct hp_config *config, struct hp_status *status,
 		   struct hp_tunnel **out);
-/** Attaches the programs in the kernel, if wanted and possible; hp_set_peers must follow. */
+/** Peers that a predecessor's programs carry; returns how many rows there are. */
+HP_API int hp_adopted(struct hp_tunnel *tunnel, struct hp_adopted *into, uint32_t capacity);
+/** Writes the name of a slot where a successor finds it. */
+HP_API int hp_name_slot(struct hp_tunnel *tunnel, uint32_t slot, const char *name);
+/** Attaches the programs in the kernel, or replaces a predecessor's, if wanted and possible. */
 HP_API int hp_accelerate(struct hp_tunnel *tunnel);
 /** Replaces peers and prefixes while packets flow. */
 HP_API int hp_set_peers(struct hp_tunnel *tunnel, const struct hp_peer *peers, uint32_t peer_count,
 		 const struct hp_prefix *prefixes, uint32_t prefix_count);
+/** To be called now and then, and soon after routes have changed: whom the kernel path sends to. */
+HP_API int hp_refresh(struct hp_tunnel *tunnel);
 HP_API int hp_counters(struct hp_tunnel *tunnel, uint64_t *into, uint32_t capacity);
 HP_API int hp_peer_counters(struct hp_tunnel *tunnel, struct hp_peer_counters *into,
 			    uint32_t capacity);
@@ -226,8 +253,10 @@ HP_API int hp_descriptors(struct hp_tunnel *tunnel, int32_t *tun_fds, int32_t *u
 /** Ends the threads but keeps descriptors: packets queue in the kernel until somebody reads on. */
 HP_API int hp_pause(struct hp_tunnel *tunnel);
 HP_API int hp_resume(struct hp_tunnel *tunnel);
-/** Makes the device vanish with its last descriptor (persistence off). */
+/** Makes the device vanish with its last descriptor (persistence off), and the programs now. */
 HP_API int hp_forget_device(struct hp_tunnel *tunnel);
+/** Removes the programs that a predecessor left for @device, or for devices that are gone. */
+HP_API int hp_forget(const char *device);
 /** Ends the threads, closes everything, frees the handle. */
 HP_API int hp_close(struct hp_tunnel *tunnel);
 

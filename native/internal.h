@@ -269,24 +269,62 @@ struct table {
 
 /* fastpath.c: both directions as programs in the kernel. */
 /**
- * struct fastpath - descriptors of it, -1 when off
- * @encap: attachment of the sender
- * @decap: attachment of the receiver
- * @routes: map that holds the map of prefixes
- * @counters: struct hp_peer_counters by slot, per CPU
- * @cpus: rows that the kernel keeps of each
+ * struct way - whether the way to a peer leads out of the underlay device
+ * @addr: of the peer, network order; 0 when not asked
+ * @here: it does
  */
-struct fastpath {
-	int encap, decap, routes, counters;
-	uint32_t cpus;
+struct way {
+	uint32_t addr;
+	bool here;
 };
 
-void fastpath_open(struct fastpath *f, const struct hp_config *config, uint32_t *features,
-		   int32_t *errors);
-int fastpath_set_peers(struct fastpath *f, const struct hp_peer *peers,
+/**
+ * struct fastpath - descriptors of it, -1 when off
+ * @encap: attachment of the sender: a link, or the program itself when @resident
+ * @decap: attachment of the receiver
+ * @routes: array of one map of prefixes, replaced as a whole
+ * @counters: struct hp_peer_counters by slot, per CPU
+ * @flows: when a bulk packet of a flow was last left to userspace
+ * @names: of peers, by slot
+ * @head: struct fast_head
+ * @device: index of the TUN device
+ * @underlay: index of the device that holds the listening address
+ * @cpus: rows that the kernel keeps of each counter
+ * @listen: the listening address, network order
+ * @ask: socket that asks for routes
+ * @watch: socket that hears of changed routes
+ * @ways: by slot, what was asked
+ * @peers: as last set, with @prefixes: routes may change without them
+ * @resident: programs stay attached without us
+ * @error: why there are no maps
+ */
+struct fastpath {
+	int encap, decap, routes, counters, flows, names, head;
+	unsigned int device, underlay;
+	uint32_t cpus, listen;
+	int ask, watch;
+	struct way *ways;
+	struct hp_peer *peers;
+	struct hp_prefix *prefixes;
+	uint32_t prefix_count;
+	bool resident;
+	int32_t error;
+};
+
+void fastpath_init(struct fastpath *f);
+void fastpath_prepare(struct fastpath *f, const struct hp_config *config, uint32_t features);
+void fastpath_attach(struct fastpath *f, const struct hp_config *config, uint32_t *features,
+		     int32_t *errors);
+int fastpath_set_peers(struct fastpath *f, const struct hp_peer *peers, uint32_t peer_count,
 		       const struct hp_prefix *prefixes, uint32_t prefix_count);
+int fastpath_refresh(struct fastpath *f);
 int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into);
+int fastpath_adopted(const struct fastpath *f, struct hp_adopted *into, uint32_t capacity);
+int fastpath_name(const struct fastpath *f, uint32_t slot, const char *name);
 void fastpath_close(struct fastpath *f);
+
+/* resident.c: programs in the kernel that outlived their process. */
+int resident_forget(const char *device);
 
 #define WORKERS_MAX (HP_QUEUES_MAX + HP_LISTEN_MAX)
 
@@ -320,13 +358,15 @@ struct hp_tunnel {
 int table_build(const struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer_count,
 		const struct hp_prefix *prefixes, uint32_t prefix_count, struct table **out);
 void table_free(struct table *table);
+int endpoint_fill(const struct hp_endpoint *e, struct peer *to);
 bool table_same_endpoint(const struct peer *peer, const struct sockaddr *from);
 
 /* tun.c, udp.c: descriptors. */
-int tun_open(const struct hp_config *config, uint32_t *features, int32_t *errors, int *fds,
+int tun_open(struct hp_config *config, uint32_t *features, int32_t *errors, int *fds,
 	     uint32_t *step);
-int udp_open(const struct hp_endpoint *listen, uint32_t *features, int32_t *errors, int *fd,
-	     uint32_t *step);
+int udp_open(struct hp_config *config, uint32_t listener, uint32_t *features, int32_t *errors,
+	     int *fd, uint32_t *step);
+bool fd_is_here(int fd, unsigned long request);
 int tun_set_persist(int fd, bool on);
 void icmp_open(int *sockets);
 

@@ -10,17 +10,9 @@
 
 #include "internal.h"
 
-static int peer_fill(const struct hp_tunnel *t, const struct hp_peer *from, struct peer *to)
+/** The address of @to. */
+int endpoint_fill(const struct hp_endpoint *e, struct peer *to)
 {
-	const struct hp_endpoint *e = &from->endpoint;
-
-	to->socket = -1;
-	to->slot = from->slot;
-	to->capabilities = from->capabilities;
-	for (uint32_t i = 0; i < t->config.listeners && to->socket < 0; i++) {
-		if (t->config.listen[i].family == e->family)
-			to->socket = (int32_t)i;
-	}
 	if (e->family == 4) {
 		to->address.in4.sin_family = AF_INET;
 		to->address.in4.sin_port = htons(e->port);
@@ -35,6 +27,18 @@ static int peer_fill(const struct hp_tunnel *t, const struct hp_peer *from, stru
 	memcpy(&to->address.in6.sin6_addr, e->addr, 16);
 	to->address_length = sizeof(to->address.in6);
 	return 0;
+}
+
+static int peer_fill(const struct hp_tunnel *t, const struct hp_peer *from, struct peer *to)
+{
+	to->socket = -1;
+	to->slot = from->slot;
+	to->capabilities = from->capabilities;
+	for (uint32_t i = 0; i < t->config.listeners && to->socket < 0; i++) {
+		if (t->config.listen[i].family == from->endpoint.family)
+			to->socket = (int32_t)i;
+	}
+	return endpoint_fill(&from->endpoint, to);
 }
 
 /** True when a datagram from @from comes from the peer's endpoint. */

@@ -8,41 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bpf.h"
 #include "worker.h"
-
-uint32_t hp_abi_version(void)
-{
-	return HP_ABI_VERSION;
-}
-
-int hp_layout(uint32_t *sizes, uint32_t capacity)
-{
-	static const uint32_t all[] = {
-		sizeof(struct hp_endpoint), sizeof(struct hp_peer),
-		sizeof(struct hp_prefix),   sizeof(struct hp_config),
-		sizeof(struct hp_status),   sizeof(struct hp_peer_counters),
-	};
-	uint32_t n = capacity < HP_ARRAY_SIZE(all) ? capacity : HP_ARRAY_SIZE(all);
-
-	memcpy(sizes, all, n * sizeof(*all));
-	return (int)HP_ARRAY_SIZE(all);
-}
-
-const char *hp_feature_name(uint32_t bit)
-{
-#define FEATURE_NAME(name, bit, text) text,
-	static const char *const names[] = { HP_FEATURES(FEATURE_NAME) };
-
-	return bit < HP_ARRAY_SIZE(names) ? names[bit] : NULL;
-}
-
-const char *hp_counter_name(uint32_t index)
-{
-#define COUNTER_NAME(name) #name,
-	static const char *const names[] = { HP_COUNTERS(COUNTER_NAME) };
-
-	return index < HP_ARRAY_SIZE(names) ? names[index] : NULL;
-}
 
 static int config_check(const struct hp_config *c)
 {
@@ -53,30 +20,44 @@ static int config_check(const struct hp_config *c)
 	for (uint32_t i = 0; i < c->listeners; i++) {
 		if (c->listen[i].family != 4 && c->listen[i].family != 6)
 			return -EINVAL;
-		if (c->adopted && c->udp_fds[i] < 0)
-			return -EBADF;
-	}
-	for (uint32_t i = 0; c->adopted && i < c->queues; i++) {
-		if (c->tun_fds[i] < 0)
-			return -EBADF;
 	}
 	return 0;
+}
+
+static void close_all(int32_t *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
 }
 
 static int open_descriptors(struct hp_tunnel *t, uint32_t *features, int32_t *errors,
 			    uint32_t *step)
 {
-	int rc;
+	int rc = tun_open(&t->config, features, errors, t->tun, step);
 
-	if (t->config.adopted) {
-		memcpy(t->tun, t->config.tun_fds, sizeof(t->tun));
-		memcpy(t->udp, t->config.udp_fds, sizeof(t->udp));
-		return 0;
-	}
-	rc = tun_open(&t->config, features, errors, t->tun, step);
 	for (uint32_t i = 0; rc == 0 && i < t->config.listeners; i++)
-		rc = udp_open(&t->config.listen[i], features, errors, &t->udp[i], step);
+		rc = udp_open(&t->config, i, features, errors, &t->udp[i], step);
 	return rc;
+}
+
+/* What was taken from the offer goes back to the caller. */
+static void give_back(struct hp_tunnel *t, const struct hp_config *offer)
+{
+	for (size_t i = 0; i < HP_QUEUES_MAX; i++) {
+		for (size_t j = 0; j < HP_QUEUES_MAX; j++) {
+			if (t->tun[i] >= 0 && t->tun[i] == offer->tun_fds[j])
+				t->tun[i] = -1;
+		}
+	}
+	for (size_t i = 0; i < HP_LISTEN_MAX; i++) {
+		for (size_t j = 0; j < HP_LISTEN_MAX; j++) {
+			if (t->udp[i] >= 0 && t->udp[i] == offer->udp_fds[j])
+				t->udp[i] = -1;
+		}
+	}
 }
 
 static int make_workers(struct hp_tunnel *t)
@@ -112,7 +93,7 @@ int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_
 		t->tun[i] = -1;
 	for (size_t i = 0; i < HP_LISTEN_MAX; i++)
 		t->udp[i] = -1;
-	t->fast = (struct fastpath){ .encap = -1, .decap = -1, .routes = -1, .counters = -1 };
+	fastpath_init(&t->fast);
 	t->icmp[0] = t->icmp[1] = -1;
 	t->config = *config;
 	features = config->features;
@@ -130,43 +111,19 @@ int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_
 	rc = hp_set_peers(t, NULL, 0, NULL, 0);
 	if (rc == 0)
 		rc = make_workers(t);
-	status->failed_call = rc == 0 ? HP_STEP_THREAD : HP_STEP_MEMORY;
-	if (rc == 0)
-		rc = hp_resume(t);
 	if (rc < 0)
 		goto fail;
+	/* A queue that nobody reads would swallow the flows that are hashed to it */
+	close_all(t->config.tun_fds, HP_QUEUES_MAX);
+	close_all(t->config.udp_fds, HP_LISTEN_MAX);
+	fastpath_prepare(&t->fast, &t->config, features);
 	hp_status(t, status);
 	*out = t;
 	return 0;
 fail:
-	/* Descriptors that were handed over stay the caller's when adopting failed */
-	if (config->adopted) {
-		for (size_t i = 0; i < HP_QUEUES_MAX; i++)
-			t->tun[i] = -1;
-		for (size_t i = 0; i < HP_LISTEN_MAX; i++)
-			t->udp[i] = -1;
-	}
+	give_back(t, config);
 	hp_close(t);
 	return rc;
-}
-
-/**
- * Attaches the programs in the kernel; hp_set_peers must follow to give them routes. Apart from
- * hp_open because each attachment waits for the kernel (RCU, 10 ms): the workers carry meanwhile.
- * Never a reason to fail: without it the workers do everything.
- */
-int hp_accelerate(struct hp_tunnel *t)
-{
-	uint32_t wanted = atomic_load(&t->features), features = wanted;
-	int32_t errors[16] = { 0 };
-
-	fastpath_open(&t->fast, &t->config, &features, errors);
-	atomic_fetch_and(&t->features, ~(wanted & ~features));
-	for (size_t i = 0; i < 16; i++) {
-		if (errors[i] != 0)
-			atomic_store(&t->errors[i], errors[i]);
-	}
-	return 0;
 }
 
 static void counters_add(struct hp_peer_counters *to, const struct hp_peer_counters *from)
@@ -236,15 +193,6 @@ static int base_grow(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t 
 	return 0;
 }
 
-/* Programs with old routes would be worse than none: the workers have the new table already. */
-static void decelerate(struct hp_tunnel *t, int error)
-{
-	fastpath_close(&t->fast);
-	atomic_store(&t->errors[10], error);
-	atomic_store(&t->errors[13], error);
-	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP));
-}
-
 int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer_count,
 		 const struct hp_prefix *prefixes, uint32_t prefix_count)
 {
@@ -273,7 +221,7 @@ int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer
 	reclaim(t);
 	if (t->fast.routes < 0)
 		return 0;
-	rc = fastpath_set_peers(&t->fast, peers, prefixes, prefix_count);
+	rc = fastpath_set_peers(&t->fast, peers, peer_count, prefixes, prefix_count);
 	if (rc < 0)
 		decelerate(t, -rc);
 	return 0;
@@ -365,7 +313,15 @@ int hp_resume(struct hp_tunnel *t)
 
 int hp_forget_device(struct hp_tunnel *t)
 {
+	fastpath_close(&t->fast);
+	atomic_fetch_and(&t->features, ~(uint32_t)(HP_F_ENCAP | HP_F_DECAP | HP_F_RESIDENT));
+	(void)resident_forget(t->config.device);
 	return tun_set_persist(t->tun[0], false);
+}
+
+int hp_forget(const char *device)
+{
+	return resident_forget(device);
 }
 
 int hp_close(struct hp_tunnel *t)

@@ -5,7 +5,9 @@
  * smaller MTU then slows the tunnel instead of swallowing it.
  */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/udp.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -33,6 +35,26 @@ static void set_buffers(int fd)
 		(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
 	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER) < 0)
 		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
+}
+
+/* Takes an offered socket that is bound to @listen out of the offer, or returns -1. */
+static int take_offered(struct hp_config *config, const struct hp_endpoint *listen)
+{
+	for (size_t i = 0; i < HP_LISTEN_MAX; i++) {
+		struct peer want = { .socket = 0 };
+		struct sockaddr_storage is = { 0 };
+		socklen_t length = sizeof(is);
+		int fd = config->udp_fds[i];
+
+		if (fd < 0 || endpoint_fill(listen, &want) < 0 ||
+		    getsockname(fd, (struct sockaddr *)&is, &length) < 0 ||
+		    !table_same_endpoint(&want, (const struct sockaddr *)&is) ||
+		    !fd_is_here(fd, SIOCGSKNS))
+			continue;
+		config->udp_fds[i] = -1;
+		return fd;
+	}
+	return -1;
 }
 
 static int bind_to(int fd, const struct hp_endpoint *listen)
@@ -78,8 +100,7 @@ void icmp_open(int *sockets)
 	sockets[1] = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
 }
 
-int udp_open(const struct hp_endpoint *listen, uint32_t *features, int32_t *errors, int *fd,
-	     uint32_t *step)
+static int open_new(const struct hp_endpoint *listen, int *fd, uint32_t *step)
 {
 	int domain = listen->family == 4 ? AF_INET : AF_INET6, rc;
 
@@ -99,8 +120,20 @@ int udp_open(const struct hp_endpoint *listen, uint32_t *features, int32_t *erro
 	if (rc < 0) {
 		close(*fd);
 		*fd = -1;
-		return rc;
 	}
-	probe(*fd, features, errors);
-	return 0;
+	return rc;
+}
+
+int udp_open(struct hp_config *config, uint32_t listener, uint32_t *features, int32_t *errors,
+	     int *fd, uint32_t *step)
+{
+	const struct hp_endpoint *listen = &config->listen[listener];
+	int rc = 0;
+
+	*fd = take_offered(config, listen);
+	if (*fd < 0)
+		rc = open_new(listen, fd, step);
+	if (rc == 0)
+		probe(*fd, features, errors);
+	return rc;
 }

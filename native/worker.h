@@ -107,6 +107,7 @@ struct worker {
 	__atomic_store_n(&(w)->counters[HP_C_##name], (w)->counters[HP_C_##name] + (n),            \
 			 __ATOMIC_RELAXED)
 
+void decelerate(struct hp_tunnel *t, int error);
 int worker_make(struct hp_tunnel *t, int tun, int listener);
 void worker_routes(struct worker *w, const uint8_t *p, uint8_t family);
 bool worker_wait_writable(int fd);

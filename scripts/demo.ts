@@ -29,7 +29,7 @@ import {
 } from "./demo-stage.ts";
 
 const HOSTS = 3;
-const BACKENDS = ["vxlan", "host-gw"];
+const BACKENDS = ["vxlan", "host-gw", "udp"];
 const prefix = `hd${process.pid}`;
 const dir = devDir(prefix);
 const program = join(import.meta.dir, "..", "bin", "heddle");
@@ -48,7 +48,7 @@ function flags(): Flags | { readonly wrong: string } {
       },
     });
     if (BACKENDS.includes(values.backend)) return values;
-    return { wrong: `--backend ${values.backend}: expected ${BACKENDS.join(" or ")}` };
+    return { wrong: `--backend ${values.backend}: expected vxlan, host-gw or udp` };
   } catch (error) {
     return { wrong: error instanceof Error ? error.message : String(error) };
   }

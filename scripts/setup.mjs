@@ -14,6 +14,7 @@ import { installCommand, missingTools, packagesFor } from "./system-tools.mjs";
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const NODE_MAJOR_MIN = 20;
 const OUTPUT_LINES_MAX = 25;
+const BROWSER = "chromium";
 
 function say(text) {
   process.stdout.write(`setup: ${text}\n`);
@@ -161,6 +162,28 @@ function ensureTools() {
   return true;
 }
 
+/**
+ * The browser in which the tests open the web page; nothing else needs it, and not every
+ * distribution has it as a package. Without it those tests say that they were skipped.
+ */
+function ensureBrowser() {
+  if (!process.argv.includes("--browser") || hasCommand(BROWSER)) return false;
+  const install = installCommand(hasCommand);
+  if (install === null || process.getuid() !== 0) {
+    say(`no ${BROWSER}: the tests of the web page will be skipped`);
+    return false;
+  }
+  say(`installing ${BROWSER} (for the tests of the web page)`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  if (install.refresh !== null) run(install.refresh[0], install.refresh.slice(1), env);
+  const [command, ...args] = [...install.install, BROWSER];
+  const { ok, output } = run(command, args, env);
+  if (ok && hasCommand(BROWSER)) return true;
+  const reason = output.split("\n").find((line) => line !== "") ?? "nothing";
+  say(`${BROWSER} could not be installed (${reason}): the tests of the web page will be skipped`);
+  return false;
+}
+
 /** The packet path of the udp backend; make is quick when nothing changed. */
 function ensurePacketPath() {
   const commandLine = ["make", "-C", "native"];
@@ -173,5 +196,5 @@ function ensurePacketPath() {
 }
 
 ensureNode();
-const changes = [ensurePackages(), ensureBun(), ensureTools(), ensurePacketPath()];
+const changes = [ensurePackages(), ensureBun(), ensureTools(), ensureBrowser(), ensurePacketPath()];
 say(changes.some(Boolean) ? "done" : "everything is in place");

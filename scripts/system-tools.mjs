@@ -14,6 +14,7 @@ const TOOLS = [
   { command: "iperf3", apt: "iperf3" },
   { command: "setpriv", apt: "util-linux", apk: "setpriv" },
   { command: "unshare", apt: "util-linux" },
+  { command: "curl", apt: "curl" },
   { command: "ps", apt: "procps", dnf: "procps-ng", pacman: "procps-ng" },
   { command: "make", apt: "make" },
   { command: "gcc", apt: "gcc" },

@@ -1,22 +1,18 @@
-// Composition root: the only place that builds adapters. Each is loaded when a command asks for it.
+// Composition root: with main-agent.ts the only place that builds adapters. Each is loaded when a
+// command asks for it.
 
 import { hostname } from "node:os";
 import manifest from "../package.json" with { type: "json" };
-import type { Logger } from "./agent/logger.ts";
-import type { AgentSettings, Deps, RunningAgent } from "./cli/deps.ts";
+import type { Deps } from "./cli/deps.ts";
 import { EXIT_FAILED, EXIT_OK, knownFailure } from "./cli/failure.ts";
 import { PipeClosed, standardOutput } from "./cli/output.ts";
 import { hasNetAdmin } from "./cli/privilege.ts";
 import { runProgram } from "./cli/program.ts";
 
-/**
- * Code that runs once is not worth compiling: of an agent's start the compiler took a third. So
- * for its first seconds a process compiles only what runs this many times as often as usual
- * (`npm run build` gives the single-file program the same from its first instruction).
- */
-const START = { jitPolicy: 16, ms: 5000 } as const;
-Bun.unsafe.setJITPolicy(START.jitPolicy);
-setTimeout(() => Bun.unsafe.setJITPolicy(1), START.ms).unref();
+// Code that runs once is not worth compiling: of fifty agents' start the compiler took two fifths.
+// `npm run build` gives the single-file program the same from its first instruction; an agent
+// compiles again when its start is over (main-agent.ts).
+Bun.unsafe.setJITPolicy(1000);
 
 const out = standardOutput();
 
@@ -38,22 +34,16 @@ const deps: Deps = {
     : Bun.main.replace(/src\/main\.ts$/, "bin/heddle"),
   env: process.env,
   hasNetAdmin,
-  connectLog: async (options) => (await import("./events/log-jetstream.ts")).connectLog(options),
-  openKernel: async (netns) => {
-    const { NetlinkKernel } = await import("./reconcilers/kernel-netlink.ts");
-    const { TunnelKernel } = await import("./reconcilers/kernel-tunnel.ts");
-    const netlink = new NetlinkKernel({ netns });
-    const load = async () => (await import("./ffi/tunnel.ts")).Tunnel.open;
-    const kernel = new TunnelKernel(netlink, { netns, load });
-    const close = (): void => {
-      kernel.close();
-      netlink.close();
-    };
-    return { kernel, tunnel: kernel, close };
+  connectLog: async (options) => {
+    // A command folds the whole log.
+    Bun.unsafe.setJITPolicy(1);
+    return (await import("./events/log-jetstream.ts")).connectLog(options);
   },
+  openKernel: async (netns) => (await import("./main-agent.ts")).openKernel(netns),
   startNatsServer: async (options) =>
     (await import("./agent/nats-server.ts")).startNatsServer(options),
-  startAgent: composeAgent,
+  startAgent: async (settings, logger) =>
+    (await import("./main-agent.ts")).composeAgent(deps, settings, logger),
   onSignal(stop) {
     const handlers = (["SIGINT", "SIGTERM"] as const).map((name) => {
       const handler = (): void => stop(name);
@@ -65,57 +55,6 @@ const deps: Deps = {
     };
   },
 };
-
-/** Throws HostTaken, LogError or NativeError when an adapter cannot be opened. */
-async function composeAgent(settings: AgentSettings, logger: Logger): Promise<RunningAgent> {
-  const { startAgent } = await import("./agent/agent.ts");
-  const { createAppliedAnswers, reasonBehind } = await import("./agent/applied-answers.ts");
-  const { openFiles } = await import("./agent/files.ts");
-  const { instanceId, lockHost } = await import("./agent/os-host.ts");
-  const { log: logOptions, stateDir, subnetFile, ...options } = settings;
-  const instance = instanceId();
-  const lock = lockHost();
-  const { kernel, tunnel, close } = await deps.openKernel(null);
-  const connection = await deps.connectLog(logOptions);
-  const answers = createAppliedAnswers({
-    ...{ inquiry: connection.inquiry, clock: deps.clock, node: options.node },
-    mayAnswer: () => agent.state().nodes.get(options.node)?.instance === instance,
-    reason: () => reasonBehind(agent.status()),
-  });
-  const agent = await startAgent(
-    {
-      log: connection.log,
-      board: connection.status,
-      kernel,
-      tunnel,
-      clock: deps.clock,
-      files: openFiles({ stateDir, subnetFile }),
-      logger,
-      newId: () => crypto.randomUUID(),
-      redial: () => connection.redial(),
-      onApplied: answers.applied,
-    },
-    { ...options, fabric: logOptions.fabric, instance, version: deps.version },
-  );
-  const answering = new AbortController();
-  void answers.run(answering.signal);
-  const done = agent.done.then(async (end) => {
-    answering.abort();
-    await connection.close();
-    close();
-    lock.release();
-    return end;
-  });
-  return {
-    status: () => agent.status(),
-    state: () => agent.state(),
-    plan: () => agent.plan(),
-    acceptLog: () => agent.acceptLog(),
-    leave: (reason) => agent.leave(reason),
-    stop: () => agent.stop(),
-    done,
-  };
-}
 
 process.exit(await exitCodeOf(process.argv.slice(2)));
 

@@ -7,7 +7,7 @@
  *   transfer tcp-receive ADDRESS PORT            prints {"bytes":N,"wrong":N}
  *   transfer tcp-send    ADDRESS PORT BYTES
  *   transfer udp-receive ADDRESS PORT            prints datagrams, late, repeated, wrong likewise
- *   transfer udp-send    ADDRESS PORT DATAGRAMS SIZE PAUSE-EVERY
+ *   transfer udp-send    ADDRESS PORT DATAGRAMS SIZE PAUSE-EVERY [SIZE-OF-EVERY-OTHER]
  */
 #include <netdb.h>
 #include <stdint.h>
@@ -141,12 +141,14 @@ static int udp_send(char **argv)
 {
 	static uint8_t data[CHUNK];
 	uint32_t total = (uint32_t)atoi(argv[4]), every = (uint32_t)atoi(argv[6]);
-	size_t size = (size_t)atoi(argv[5]);
+	size_t sizes[2] = { (size_t)atoi(argv[5]), (size_t)atoi(argv[argv[7] ? 7 : 5]) };
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	int fd = open_socket(argv, SOCK_DGRAM, 0);
 	uint32_t end = END;
 
 	for (uint32_t i = 0; fd >= 0 && i < total; i++) {
+		size_t size = sizes[i % 2];
+
 		memcpy(data, &i, 4);
 		fill(data + 4, size - 4, i);
 		(void)!send(fd, data, size, 0);

@@ -2,10 +2,16 @@
 
 import type { FabricState } from "../events/state.ts";
 import type { Plan } from "../reconcilers/plan.ts";
+import type { Found } from "./found.ts";
+import type { OpCounts } from "./op-counts.ts";
 import type { AgentStatus } from "./status.ts";
 
 export interface AgentPort {
   status(): AgentStatus;
+  /** What the kernel was told, and what it refused. */
+  ops(): OpCounts;
+  /** What the kernel held when it was last looked at, beside what it should hold. */
+  found(): Found;
   /** The folded log as the agent has it now. */
   state(): Readonly<FabricState>;
   /** What the kernel shall hold now, or null while the agent keeps its hands off. */

@@ -4,71 +4,33 @@
 // planner.ts.
 
 import type { Cidr } from "../events/address.ts";
-import type { Clock } from "../events/clock.ts";
 import { decide } from "../events/decide.ts";
-import type { EventLog } from "../events/log.ts";
 import type { FabricState } from "../events/state.ts";
-import type { StatusBoard } from "../events/status-board.ts";
-import type { Kernel } from "../reconcilers/kernel.ts";
 import { createLoop, type Loop, type Round } from "../reconcilers/loop.ts";
 import type { Plan } from "../reconcilers/plan.ts";
-import type { TunnelView } from "../reconcilers/tunnel-status.ts";
-import type { AgentPort } from "./agent-port.ts";
-import type { AgentFiles } from "./files.ts";
+import type { Agent, AgentDeps, AgentEnd, AgentOptions } from "./agent-deps.ts";
+import type { Found } from "./found.ts";
 import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
 import { createHostWatch, type HostWatch } from "./host-watch.ts";
 import { createKeep, type Keep } from "./keep.ts";
 import type { Self } from "./keeper.ts";
-import type { Logger } from "./logger.ts";
-import type { Identity } from "./member.ts";
 import { watchStart } from "./offline-start.ts";
+import { OnDemand } from "./on-demand.ts";
+import { type CountedKernel, countOps, type OpCounts } from "./op-counts.ts";
 import { Planner } from "./planner.ts";
 import { createProblemLog, type ProblemLog } from "./problem-log.ts";
-import { problemsOf } from "./problems.ts";
+import { Progress } from "./progress.ts";
 import { createReporter, type Reporter } from "./reporter.ts";
 import { runReporting } from "./reporting.ts";
 import { createSnapshotKeeper, loadSnapshot, type SnapshotKeeper } from "./snapshot-keeper.ts";
 import { createSpeaker, type Speaker } from "./speaker.ts";
 import type { AgentStatus } from "./status.ts";
-import { boardEntryOf, isReady, type Parts, statusOf } from "./status-view.ts";
+import { boardEntryOf, statusOf } from "./status-view.ts";
 import { createSubnetFile, type SubnetFile } from "./subnet-file.ts";
 import { createTail, type Tail } from "./tail.ts";
-import type { UnderlayBy } from "./underlay.ts";
-
-export interface AgentDeps {
-  readonly log: EventLog;
-  readonly board: StatusBoard;
-  readonly kernel: Kernel;
-  /** The packet path of the udp backend. */
-  readonly tunnel?: TunnelView;
-  readonly clock: Clock;
-  readonly files: AgentFiles;
-  readonly logger: Logger;
-  /** A new unique id for an event. */
-  readonly newId: () => string;
-  /** Connects to the log anew, after an address of this host went away. */
-  readonly redial?: () => void;
-  readonly onApplied?: (seq: number) => void;
-}
-
-export interface AgentOptions extends Identity {
-  readonly underlay: UnderlayBy;
-  readonly ttlSeconds: number;
-  readonly marginSeconds: number;
-}
-
-/** How the agent came to its end. `code` is the process's exit code. */
-export interface AgentEnd {
-  readonly code: 0 | 1 | 3;
-  readonly reason: string | null;
-}
-
-export interface Agent extends AgentPort {
-  readonly done: Promise<AgentEnd>;
-}
 
 export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
-  const snapshot = await loadSnapshot(deps, options.fabric);
+  const snapshot = await loadSnapshot(deps, options.fabric, options.node);
   const agent = new HostAgent(deps, options, snapshot);
   agent.start();
   return agent;
@@ -83,7 +45,6 @@ class HostAgent implements Agent {
   private readonly options: AgentOptions;
   private readonly abort = new AbortController();
   private readonly hasSnapshot: boolean;
-  private readonly startedMs: number;
 
   private readonly tail: Tail;
   private readonly planner: Planner;
@@ -96,25 +57,24 @@ class HostAgent implements Agent {
   private readonly heartbeat: Heartbeat;
   private readonly snapshots: SnapshotKeeper;
   private readonly subnetFile: SubnetFile;
+  private readonly progress: Progress;
+  private readonly onDemand: OnDemand;
+  private readonly counted: CountedKernel;
 
-  private lastRound: Round | null = null;
-  private appliedSeq = 0;
-  private wasReady = false;
   private stopping = false;
+  private muted: boolean;
   private lastDamage: string | null = null;
   /** Subnets held when an operator gave up the log that knew of them. */
   private former: readonly Cidr[] = [];
-  /** Clock time since which the log has not answered; null while it does. */
-  private lostSinceMs: number | null = null;
-  private keepProblem: string | null = null;
-  private fileProblem: string | null = null;
 
   constructor(deps: AgentDeps, options: AgentOptions, snapshot: Snapshot) {
-    const { log, clock, kernel, board, files, logger } = deps;
+    const { log, clock, board, files, logger } = deps;
+    this.counted = countOps(deps.kernel);
+    const { kernel } = this.counted;
     this.deps = deps;
     this.options = options;
     this.hasSnapshot = snapshot !== null;
-    this.startedMs = clock.nowMs();
+    this.muted = options.muted ?? false;
     this.speaker = createSpeaker({ log, clock, fabric: options.fabric, newId: deps.newId });
     this.tail = this.followLog(snapshot);
     this.planner = new Planner({
@@ -124,7 +84,9 @@ class HostAgent implements Agent {
       instance: options.instance,
       snapshot,
       stopping: () => this.stopping,
+      onDemand: () => this.onDemand,
     });
+    this.onDemand = this.answerMisses();
     this.host = createHostWatch({
       kernel,
       clock,
@@ -142,11 +104,12 @@ class HostAgent implements Agent {
     });
     this.reporter = createReporter(options.node);
     this.problemLog = createProblemLog(logger);
+    this.progress = this.followProgress();
     this.heartbeat = createHeartbeat({
       board,
       clock,
-      entry: () => boardEntryOf(this.parts()),
-      mayShow: () => this.planner.ownsName(),
+      entry: () => boardEntryOf(this.progress.parts()),
+      mayShow: () => !this.muted && this.planner.ownsName(),
     });
     this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance);
     this.subnetFile = this.keepFile();
@@ -162,6 +125,7 @@ class HostAgent implements Agent {
       this.snapshots.run(this.tail, signal),
       this.subnetFile.run(signal),
       this.report(signal),
+      this.onDemand.run(signal),
       this.watchStart(signal),
     ];
     for (const part of parts) {
@@ -170,9 +134,32 @@ class HostAgent implements Agent {
     }
   }
 
+  speak(): void {
+    this.muted = false;
+    this.keep.wake();
+    this.heartbeat.wake();
+  }
+
   status(): AgentStatus {
     const tunnel = this.deps.tunnel?.status() ?? null;
-    return { ...statusOf(this.parts()), ...(tunnel === null ? {} : { tunnel }) };
+    const misses = this.onDemand.status();
+    return {
+      ...statusOf(this.progress.parts()),
+      ...(tunnel === null ? {} : { tunnel }),
+      ...(misses === null ? {} : { misses }),
+    };
+  }
+
+  found(): Found {
+    return this.progress.found();
+  }
+
+  ops(): OpCounts {
+    return this.counted.counts();
+  }
+
+  ready(): boolean {
+    return this.progress.isReady();
   }
 
   state(): Readonly<FabricState> {
@@ -190,8 +177,7 @@ class HostAgent implements Agent {
     const { node } = this.options;
     this.former = leases.get(node)?.subnets ?? nodes.get(node)?.previous ?? this.former;
     this.planner.forget();
-    this.lastRound = null;
-    this.appliedSeq = 0;
+    this.progress.forget();
     this.tail.accept();
     return true;
   }
@@ -234,11 +220,13 @@ class HostAgent implements Agent {
     const { seq, head, connected, caughtUp } = view;
     this.deps.logger.debug("log", { seq, head, connected, caughtUp });
     this.lastDamage = view.damage;
-    this.lostSinceMs = view.connected ? null : (this.lostSinceMs ?? this.deps.clock.nowMs());
+    this.progress.noteConnection(connected);
     const before = this.planner.last();
     const after = this.plan();
-    if (after !== before || this.lastRound?.seq !== after?.seq) this.loop.wake();
-    else this.noteApplied();
+    // By sequence: what the kernel was answered meanwhile is in it already.
+    const { seq: planned } = after ?? { seq: undefined };
+    if (planned !== before?.seq || this.progress.roundSeq() !== planned) this.loop.wake();
+    else this.progress.noteApplied();
     if (after?.subnetEnv !== before?.subnetEnv) void this.subnetFile.ensure();
     this.keep.wake();
     this.snapshots.wake();
@@ -246,7 +234,6 @@ class HostAgent implements Agent {
   }
 
   private onRound(round: Round): void {
-    this.lastRound = round;
     const { seq: planSeq, ops, clean, tookMs } = round;
     this.deps.logger.debug("round", { seq: planSeq, ops, clean, ms: Math.round(tookMs) });
     for (const item of round.drift) {
@@ -254,57 +241,47 @@ class HostAgent implements Agent {
       this.deps.logger.warn("drift healed", { noun, problem, found, wanted });
     }
     if (round.driftCount > 0) this.reporter.drift(round.drift, round.driftCount);
-    this.noteApplied();
-    this.noteReady();
+    this.progress.noteRound(round);
     // A tunnel that was opened may be able to do what was not announced yet.
     if (this.deps.tunnel !== undefined) this.keep.wake();
     this.heartbeat.wake();
   }
 
-  private noteReady(): void {
-    if (this.wasReady || !isReady(this.parts())) return;
-    this.wasReady = true;
-    const { seq } = this.tail.view();
-    const ms = Math.round(this.deps.clock.nowMs() - this.startedMs);
-    this.deps.logger.info("ready", { seq, ms });
-  }
-
-  /** The kernel is right for the current plan, and no record since changed the plan. */
-  private noteApplied(): void {
-    const { lastRound } = this;
-    if (lastRound?.clean !== true || lastRound.seq !== this.planner.last()?.seq) return;
-    this.appliedSeq = this.tail.state().seq;
-    this.deps.onApplied?.(this.appliedSeq);
-  }
-
-  private problems(): readonly string[] {
-    const { lostSinceMs } = this;
-    return problemsOf({
-      tail: this.tail.view(),
-      lostMs: lostSinceMs === null ? 0 : this.deps.clock.nowMs() - lostSinceMs,
-      plan: this.plan(),
-      round: this.lastRound,
-      keep: this.keepProblem,
-      file: this.fileProblem,
+  private answerMisses(): OnDemand {
+    const { clock, logger, misses } = this.deps;
+    const { node, idleMs } = this.options;
+    return new OnDemand({
+      kernel: misses,
+      clock,
+      logger,
+      node,
+      tail: this.tail,
+      speaker: this.speaker,
+      mayAnswer: () => this.planner.mayAnswer(),
+      mayRemove: () => this.planner.plan() !== null && this.tail.view().caughtUp,
+      maySpeak: () => !this.stopping && !this.muted && this.planner.ownsName(),
+      onAnswered: () => this.loop.stale(),
+      onUnfinished: () => {
+        this.loop.stale();
+        this.loop.wake();
+      },
+      ...(idleMs === undefined ? {} : { idleMs }),
     });
   }
 
-  private parts(): Parts {
-    return {
-      node: this.options.node,
-      instance: this.options.instance,
-      version: this.options.version,
-      tail: this.tail.view(),
-      state: this.tail.state(),
-      plan: this.plan(),
-      round: this.lastRound,
-      appliedSeq: this.appliedSeq,
-      fileInPlace: this.subnetFile.inPlace(),
-      problems: this.problems(),
-      stopping: this.stopping,
-      wasReady: this.wasReady,
-      healed: this.reporter.healed(),
-    };
+  private followProgress(): Progress {
+    const { deps, options, planner, tail, reporter } = this;
+    return new Progress({
+      clock: deps.clock,
+      logger: deps.logger,
+      identity: options,
+      tail,
+      planner,
+      fileInPlace: () => this.subnetFile.inPlace(),
+      stopping: () => this.stopping,
+      healed: () => reporter.healed(),
+      onApplied: deps.onApplied,
+    });
   }
 
   private report(signal: AbortSignal): Promise<void> {
@@ -312,21 +289,18 @@ class HostAgent implements Agent {
     const reporting = {
       ...{ tail, speaker, reporter, problemLog },
       clock: this.deps.clock,
-      problems: () => this.problems(),
-      wasReady: () => this.wasReady,
-      maySpeak: () => !this.stopping && this.planner.ownsName(),
+      problems: () => this.progress.problems(),
+      wasReady: () => this.progress.wasReady(),
+      maySpeak: () => !this.stopping && !this.muted && this.planner.ownsName(),
     };
     return runReporting(reporting, signal);
   }
 
   private followLog(snapshot: Snapshot): Tail {
     const { log, clock, logger } = this.deps;
-    const { fabric } = this.options;
+    const { fabric, node } = this.options;
     return createTail({
-      log,
-      clock,
-      fabric,
-      snapshot,
+      ...{ log, clock, fabric, node, snapshot },
       onFolded: (record, { verdict, event }) => {
         this.speaker.heard(record, verdict);
         if (verdict.kind === "quarantined") {
@@ -346,9 +320,9 @@ class HostAgent implements Agent {
       speaker: this.speaker,
       board,
       self: () => this.self(),
-      silent: () => this.stopping,
+      silent: () => this.stopping || this.muted,
       onProblem: (problem) => {
-        this.keepProblem = problem;
+        this.progress.noteKeep(problem);
       },
       onEnd: (reason) => this.end({ code: 1, reason }),
     });
@@ -365,8 +339,7 @@ class HostAgent implements Agent {
         this.reporter.drift([item], 1);
       },
       onProblem: (problem) => {
-        this.fileProblem = problem;
-        this.noteReady();
+        this.progress.noteFile(problem);
       },
     });
   }

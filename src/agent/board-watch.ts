@@ -52,8 +52,9 @@ export function createBoardWatch(deps: {
 
   async function follow(signal: AbortSignal): Promise<void> {
     const first = await board.list();
-    // Stamps are the server's. The newest of them, or our own clock, tells how old the others are; a
-    // wrong clock here corrects itself with the next entry of each host, which is fresh as it comes.
+    // Stamps are the server's. The newest of them, or our own clock, tells how old the others are;
+    // a wrong clock here corrects itself with the next entry of each host, which is fresh as it
+    // comes.
     const nowMs = Math.max(deps.wallMs(), ...first.map((entry) => entry.timeMs));
     const seen = new Map<string, number>();
     for (const entry of first) {

@@ -24,7 +24,7 @@ export interface Heartbeat {
 }
 
 const PAUSE_MS = 1000;
-/** While the connection is not there yet: whoever waits for all hosts looks for them here. */
+/** Before the first entry: whoever waits for all hosts looks for them on the board. */
 const RETRY_MS = 50;
 
 export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
@@ -34,7 +34,7 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
 
   /** False when nobody could see it. */
   async function show(): Promise<boolean> {
-    if (!deps.mayShow()) return true;
+    if (!deps.mayShow()) return false;
     const entry = deps.entry();
     try {
       await board.publish(entry.node, encoder.encode(JSON.stringify(entry)));
@@ -52,11 +52,12 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
       await show();
     },
     run: async (signal) => {
-      while (!signal.aborted && !(await show())) await sleep(clock, RETRY_MS, signal);
+      let seen = false;
       while (!signal.aborted) {
-        await sleep(clock, PAUSE_MS, signal);
-        await waker.wait(HEARTBEAT_MS - PAUSE_MS, signal);
-        if (!signal.aborted) await show();
+        await waker.wait(seen ? HEARTBEAT_MS - PAUSE_MS : RETRY_MS, signal);
+        const shown = !signal.aborted && (await show());
+        if (shown) await sleep(clock, PAUSE_MS, signal);
+        seen ||= shown;
       }
     },
   };

@@ -22,17 +22,16 @@ export interface HostWatchDeps {
   readonly onMoved: () => void;
 }
 
+type Answer = Member | { readonly reason: string };
+
 export interface HostWatch {
   /** What to announce under `config`, or why nothing can be. */
-  member(
-    config: FabricConfig,
-    capabilities: readonly string[],
-  ): Member | { readonly reason: string };
+  member(config: FabricConfig, capabilities: readonly string[]): Answer;
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** Notifications come in bursts; one look serves a burst. */
-const SETTLE_MS = 20;
+/** Notifications come in bursts, a long one at start; one look serves a burst. */
+const SETTLE_MS = { lone: 20, after: 200, within: 1000 } as const;
 const RETRY_MS = 1000;
 /** The safety net below the kernel's notifications, which may be lost. */
 const PERIOD_MS = 60_000;
@@ -45,6 +44,8 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
   let trouble = "the host's devices are not known yet";
   /** Addresses of the underlay when it last could be used. */
   let announced: readonly Ip[] = [];
+  /** The last answer, and what it was made of: it is asked for after every event. */
+  let known: { readonly of: readonly unknown[]; readonly answer: Answer } | null = null;
 
   async function look(): Promise<boolean> {
     try {
@@ -63,6 +64,12 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
     return chooseUnderlay(known, { by: underlay, reachDev, publicIp, publicIpv6 }, families);
   }
 
+  function answer(known: HostFacts, config: FabricConfig, capabilities: readonly string[]): Answer {
+    const choice = choose(known, underlayFamilies(config));
+    if (!choice.ok) return { reason: choice.reason };
+    return memberOf(config, choice.underlay, identity, capabilities);
+  }
+
   function noteMove(known: HostFacts): void {
     const choice = choose(known, []);
     if (!choice.ok) return;
@@ -75,18 +82,22 @@ export function createHostWatch(deps: HostWatchDeps): HostWatch {
   return {
     member: (config, capabilities) => {
       if (facts === null) return { reason: trouble };
-      const choice = choose(facts, underlayFamilies(config));
-      if (!choice.ok) return { reason: choice.reason };
-      return memberOf(config, choice.underlay, identity, capabilities);
+      const of = [facts, config, capabilities.join()];
+      if (known === null || known.of.some((part, i) => part !== of[i])) {
+        known = { of, answer: answer(facts, config, capabilities) };
+      }
+      return known.answer;
     },
     run: async (signal) => {
       const watch = kernel.watch(waker.wake);
       try {
         while (!signal.aborted) {
-          const known = await look();
+          const seen = await look();
+          const lookedMs = clock.nowMs();
           deps.onChange();
-          await waker.wait(known ? PERIOD_MS : RETRY_MS, signal);
-          await sleep(clock, SETTLE_MS, signal);
+          await waker.wait(seen ? PERIOD_MS : RETRY_MS, signal);
+          const { lone, after, within } = SETTLE_MS;
+          await sleep(clock, clock.nowMs() - lookedMs < within ? after : lone, signal);
         }
       } finally {
         watch.close();

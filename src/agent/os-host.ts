@@ -4,7 +4,7 @@
 import { readFileSync, statSync } from "node:fs";
 
 /** One line: why this host cannot be managed by this process. */
-class HostTaken extends Error {
+export class HostTaken extends Error {
   override readonly name = "HostTaken";
 }
 
@@ -17,13 +17,16 @@ export function instanceId(): string {
   return `${boot.slice(0, 13)}-${statSync("/proc/self/ns/net").ino}`;
 }
 
+/** Abstract; in /proc/net/unix it is shown like this. */
+export const HOST_SOCKET = "@heddle-agent";
+
 /**
  * Holds an abstract unix socket, which belongs to the network namespace and vanishes with the
  * process however it ends: one agent per namespace, and no lock file that outlives its owner.
  */
 export function lockHost(): { release(): void } {
   try {
-    const held = Bun.listen({ unix: "\0heddle-agent", socket: { data: refuseTalk } });
+    const held = Bun.listen({ unix: HOST_SOCKET.replace("@", "\0"), socket: { data: refuseTalk } });
     held.unref();
     return { release: () => held.stop(true) };
   } catch (error) {

@@ -16,8 +16,8 @@ export class Place {
   /** Last sequence known to be in the log. */
   head: number;
 
-  constructor(fabric: string, snapshot: Snapshot | null) {
-    this.state = snapshot?.state ?? initialState(fabric);
+  constructor(fabric: string, node: string | null, snapshot: Snapshot | null) {
+    this.state = snapshot?.state ?? initialState(fabric, node);
     this.created = snapshot?.position.created ?? null;
     this.head = this.state.seq;
     this.chain = snapshot === null ? genesis : chainOf(snapshot.position);

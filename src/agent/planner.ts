@@ -4,10 +4,13 @@
 // answer at start, for adding only.
 
 import type { Clock } from "../events/clock.ts";
+import { onDemand } from "../events/fold-miss.ts";
 import type { Snapshot } from "../events/snapshot.ts";
-import { desired } from "../reconcilers/desired.ts";
+import { standing } from "../reconcilers/desired.ts";
+import { withHeld } from "../reconcilers/desired-vxlan-miss.ts";
 import type { Wanted } from "../reconcilers/loop.ts";
 import type { Plan } from "../reconcilers/plan.ts";
+import type { OnDemand } from "./on-demand.ts";
 import { OFFLINE_START_MS } from "./problems.ts";
 import type { Tail } from "./tail.ts";
 
@@ -20,27 +23,46 @@ export interface PlannerDeps {
   readonly snapshot: Snapshot | null;
   /** True once the agent is on its way out. */
   readonly stopping: () => boolean;
+  readonly onDemand: () => Pick<OnDemand, "held" | "isSettled" | "follow">;
+}
+
+interface Planned {
+  readonly changedSeq: number;
+  /** Without what is held on demand. */
+  readonly standing: Plan;
+  readonly heldVersion: number;
+  readonly plan: Plan;
 }
 
 export class Planner {
   readonly #deps: PlannerDeps;
   readonly #startedMs: number;
-  #planned: { readonly changedSeq: number; readonly plan: Plan } | null = null;
+  #planned: Planned | null = null;
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps;
     this.#startedMs = deps.clock.nowMs();
   }
 
-  /** What the kernel shall hold, or null for hands off. Computed once per change in the log. */
+  /**
+   * What the kernel shall hold, or null for hands off. Computed once per change in the log; what is
+   * held on demand is added in a time that depends on that alone.
+   */
   plan(): Plan | null {
     const { tail, node } = this.#deps;
     const state = tail.state();
     if (!this.#mayAct() || state.config === null || !state.leases.has(node)) return null;
-    if (this.#planned?.changedSeq !== state.changedSeq) {
-      this.#planned = { changedSeq: state.changedSeq, plan: desired(state, node) };
-    }
-    return this.#planned.plan;
+    const { changedSeq } = state;
+    const onMiss = this.#deps.onDemand();
+    onMiss.follow();
+    const heldVersion = onMiss.held.version;
+    const before = this.#planned?.changedSeq === changedSeq ? this.#planned : null;
+    if (before?.heldVersion === heldVersion) return before.plan;
+    const base = before?.standing ?? standing(state, node);
+    const held = onDemand(state.config) === null ? null : onMiss.held.subnets();
+    const plan = held === null ? base : withHeld(base, state, held);
+    this.#planned = { changedSeq, standing: base, heldVersion, plan };
+    return plan;
   }
 
   /** The plan computed last, whether or not it may be acted on now. */
@@ -49,7 +71,18 @@ export class Planner {
   }
 
   wanted(): Wanted {
-    return { plan: this.plan(), prune: this.#deps.tail.view().caughtUp };
+    const plan = this.plan();
+    return { plan, prune: this.#deps.tail.view().caughtUp && this.#deps.onDemand().isSettled };
+  }
+
+  /**
+   * Whether the kernel may be told the way to a peer. Also while frozen: a host that keeps its
+   * hands off keeps forwarding, and a proactive one would have the entry.
+   */
+  mayAnswer(): boolean {
+    const { tail, node, stopping } = this.#deps;
+    if (stopping() || this.#planned === null || !this.ownsName()) return false;
+    return tail.state().leases.has(node);
   }
 
   /** The node of our name in the log is this very instance, or nobody yet. */

@@ -9,6 +9,11 @@ import type { Tail } from "./tail.ts";
 import { createWaker } from "./waker.ts";
 
 const PAUSE_MS = 500;
+/**
+ * What changed for no host (renewals, reports, misses) waits so long: to fold it again takes a
+ * moment at the next start, to write it blocks the answer to a kernel that asks.
+ */
+const QUIET_MS = 10_000;
 /** A pause lasts at least this many times what the last write took. */
 const PAUSE_FACTOR = 30;
 
@@ -25,13 +30,19 @@ export interface SnapshotKeeper {
   flush(tail: Tail): Promise<void>;
 }
 
-/** The stored snapshot of `fabric`, or null when there is none that can be used. */
-export async function loadSnapshot(deps: SnapshotDeps, fabric: string): Promise<Snapshot | null> {
+/** The stored snapshot of `fabric`, written for `node` if that matters; null when there is none. */
+export async function loadSnapshot(
+  deps: SnapshotDeps,
+  fabric: string,
+  node: string | null = null,
+): Promise<Snapshot | null> {
   const text = await deps.files.readSnapshot();
   if (text === null) return null;
   const decoded = decodeSnapshot(fabric, text);
-  if (decoded.ok) return decoded.snapshot;
-  deps.logger.warn("snapshot ignored", { reason: decoded.reason });
+  const follows = decoded.ok ? decoded.snapshot.state.held.node : null;
+  if (decoded.ok && (node === null || follows === node)) return decoded.snapshot;
+  const reason = decoded.ok ? `it was written for node ${follows}` : decoded.reason;
+  deps.logger.warn("snapshot ignored", { reason });
   return null;
 }
 
@@ -39,6 +50,14 @@ export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): Snapsh
   const { files, clock, logger } = deps;
   const waker = createWaker(clock);
   let writtenSeq = -1;
+  /** Of what was last written. */
+  let last = { changedSeq: -1, atMs: Number.NEGATIVE_INFINITY };
+
+  /** How long what is new may wait. */
+  function quietMs(tail: Tail): number {
+    if (tail.state().changedSeq !== last.changedSeq) return 0;
+    return last.atMs + QUIET_MS - clock.nowMs();
+  }
 
   /** One write at a time: two of them would rename each other's temporary file. */
   let busy: Promise<unknown> = Promise.resolve();
@@ -55,10 +74,13 @@ export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): Snapsh
     // Half a log is no state to start from, and a damaged one no reason to forget the good one.
     if (!caughtUp || damage !== null || seq === writtenSeq || seq === 0) return 0;
     const startMs = clock.nowMs();
+    // The fold goes on while the file is written.
+    const { changedSeq } = tail.state();
     try {
       const snapshot = { position: tail.position(), state: tail.state(), writer };
       await files.writeSnapshot(encodeSnapshot(snapshot));
       writtenSeq = seq;
+      last = { changedSeq, atMs: clock.nowMs() };
     } catch (error) {
       logger.warn("snapshot not written", { reason: String(error) });
     }
@@ -73,6 +95,9 @@ export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): Snapsh
     run: async (tail, signal) => {
       while (!signal.aborted) {
         await waker.wait(null, signal);
+        for (let ms = quietMs(tail); ms > 0 && !signal.aborted; ms = quietMs(tail)) {
+          await waker.wait(ms, signal);
+        }
         if (signal.aborted) return;
         const tookMs = await flush(tail);
         // The first one, of a log just read to its end, must not wait behind one that was not due.

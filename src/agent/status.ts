@@ -4,6 +4,7 @@
 import type { Cidr, Ip } from "../events/address.ts";
 import type { PeerPath } from "../reconcilers/plan.ts";
 import type { TunnelStatus } from "../reconcilers/tunnel-status.ts";
+import type { MissStatus } from "./on-demand.ts";
 
 export type AgentPhase = "starting" | "ready" | "degraded" | "frozen" | "stopping";
 
@@ -49,9 +50,11 @@ export interface AgentStatus {
   readonly version: string;
   /** Only with the udp backend, while its tunnel is open. */
   readonly tunnel?: TunnelStatus;
+  /** Only with Backend.Mode on-miss and hybrid. */
+  readonly misses?: MissStatus;
 }
 
 /** What a host shows on the status board: its status, with its peers counted instead of listed. */
-export interface BoardEntry extends Omit<AgentStatus, "peers" | "tunnel"> {
+export interface BoardEntry extends Omit<AgentStatus, "peers" | "tunnel" | "misses"> {
   readonly peers: { readonly [S in PeerStatus["state"]]: number };
 }

@@ -9,7 +9,10 @@ import { type EventLog, LogError, type LogInfo, type Recorded } from "../events/
 import type { Position, Snapshot } from "../events/snapshot.ts";
 import type { FabricState } from "../events/state.ts";
 import { damageOf, Place } from "./place.ts";
+import { isUnchanged } from "./recheck.ts";
 
+/** Between two readings of a log that was found rewritten: it may have been put right. */
+const REWRITTEN_MS = 10_000;
 /** Between two looks at a log that is unreachable or damaged: short at first, for a quick start. */
 const RETRY_MS = { first: 5, last: 250 } as const;
 
@@ -18,6 +21,11 @@ export interface TailDeps {
   readonly clock: Clock;
   readonly fabric: string;
   readonly snapshot: Snapshot | null;
+  /**
+   * Whose tail it is: hosts take turns in reading the log again, and each follows the entries that
+   * it holds itself. A server has no name.
+   */
+  readonly node?: string;
   /** After each record, in order. */
   readonly onFolded: (record: Recorded, folded: Folded) => void;
   /** After each batch, and whenever connection or freeze changes. */
@@ -67,10 +75,16 @@ class LogTail implements Tail {
   #followedSinceMs: number | null = null;
   /** Ends the reading of a log that is given up. */
   #reading: AbortController | null = null;
+  /** The log may have changed behind us since it was read. */
+  #recheckDue: boolean;
+  #rechecking: AbortController | null = null;
+  /** Why the log is not the one that was read, as found by reading it again. */
+  #rewritten: string | null = null;
 
   constructor(deps: TailDeps) {
     this.#deps = deps;
-    this.#place = new Place(deps.fabric, deps.snapshot);
+    this.#place = new Place(deps.fabric, deps.node ?? null, deps.snapshot);
+    this.#recheckDue = deps.snapshot !== null;
   }
 
   state(): FabricState {
@@ -102,9 +116,12 @@ class LogTail implements Tail {
   }
 
   accept(): void {
-    this.#place = new Place(this.#deps.fabric, null);
+    const { fabric, node } = this.#deps;
+    this.#place = new Place(fabric, node ?? null, null);
     this.#damage = null;
+    this.#rewritten = null;
     this.#receivedMs = null;
+    this.#rechecking?.abort();
     this.#reading?.abort();
     this.#deps.onChange();
   }
@@ -132,6 +149,7 @@ class LogTail implements Tail {
   async #follow(signal: AbortSignal): Promise<void> {
     const { log, clock, onChange } = this.#deps;
     const info = await this.#look();
+    if (this.#recheckDue && this.#damage === this.#rewritten) void this.#recheck(signal);
     if (this.#damage !== null) return;
     // Nothing has arrived yet, but it cannot be earlier than the last record.
     this.#receivedMs ??= clock.nowMs();
@@ -157,9 +175,44 @@ class LogTail implements Tail {
     this.#connected = true;
     this.#trouble = null;
     this.#server = info.server;
-    this.#damage = await damageOf(log, info, this.#place);
+    const damage = await damageOf(log, info, this.#place);
+    if (damage !== null) this.#recheckDue = true;
+    this.#damage = damage ?? this.#rewritten;
     if (this.#damage === null) this.#place.recognise(info);
     return info;
+  }
+
+  /** Compares what is behind us with what was read; whoever follows goes on meanwhile. */
+  async #recheck(signal: AbortSignal): Promise<void> {
+    this.#recheckDue = false;
+    this.#rechecking?.abort();
+    const stop = new AbortController();
+    this.#rechecking = stop;
+    const { log, clock, node = "" } = this.#deps;
+    const { state, chain } = this.#place;
+    const { seq } = state;
+    if (seq === 0) return;
+    const either = AbortSignal.any([signal, stop.signal]);
+    const hosts = state.nodes.size;
+    try {
+      const same = await isUnchanged({ log, clock, seq, chain, hosts, node }, either);
+      if (same === null || either.aborted) return;
+      if (same) this.#rewritten = null;
+      else this.#noteRewritten(seq);
+    } catch (error) {
+      if (!(error instanceof LogError)) throw error;
+      // A lost connection brings the next one; a hole is as good as a change.
+      if (error.kind === "gap") this.#noteRewritten(seq);
+    }
+  }
+
+  #noteRewritten(seq: number): void {
+    const what = `its first ${seq} records are not those that were applied`;
+    this.#rewritten = `the log was rewritten: ${what}`;
+    this.#reading?.abort();
+    this.#deps.clock.after(REWRITTEN_MS, () => {
+      this.#recheckDue = true;
+    });
   }
 
   #take(batch: readonly Recorded[]): void {
@@ -180,6 +233,7 @@ class LogTail implements Tail {
     if (!(error instanceof LogError)) throw error;
     this.#connected = error.kind !== "unreachable" && error.kind !== "refused";
     this.#trouble = error;
+    if (error.kind === "unreachable" || error.kind === "missing") this.#recheckDue = true;
     if (error.kind === "missing" && this.#place.state.seq > 0) this.#damage = "the stream is gone";
     if (error.kind === "gap") this.#damage = error.message;
   }

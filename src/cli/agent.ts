@@ -2,19 +2,22 @@
 // the agent does is src/agent; this file only starts it and waits for its end.
 
 import { join } from "node:path";
+import type { Logger } from "../agent/logger.ts";
 import type { UnderlayBy } from "../agent/underlay.ts";
 import { parseIp } from "../events/address.ts";
 import { isNodeName, nameToken } from "../events/name.ts";
 import { SocketError, type SocketServer, serveAgentSocket } from "../http/agent-socket.ts";
+import type { TcpOptions, TcpServer } from "../http/tcp-server.ts";
 import { logOptions } from "./connection.ts";
 import type { AgentSettings, Deps, EmbeddedServer, RunningAgent } from "./deps.ts";
 import { EXIT_FAILED, EXIT_UNREACHABLE, Failure, misuse } from "./failure.ts";
-import type { LogFlags, NodeFlag } from "./flags.ts";
+import type { HttpFlags, LogFlags, NodeFlag } from "./flags.ts";
+import { httpOptions } from "./http-options.ts";
 import { type LogFormat, type LogLevel, openLogger } from "./logging.ts";
 import { socketPath, stateDir, subnetFile } from "./paths.ts";
 import { requireNetAdmin } from "./privilege.ts";
 
-interface AgentFlags extends LogFlags, NodeFlag {
+interface AgentFlags extends LogFlags, NodeFlag, HttpFlags {
   readonly iface?: string;
   readonly canReach?: string;
   readonly publicIp?: string;
@@ -26,6 +29,7 @@ interface AgentFlags extends LogFlags, NodeFlag {
   readonly leaseTtl?: number;
   readonly leaseRenewMargin?: number;
   readonly embeddedNats?: string | true;
+  readonly takeover?: boolean;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
 }
@@ -36,6 +40,7 @@ const MARGIN_SECONDS = 3600;
 
 export async function agent(deps: Deps, flags: AgentFlags): Promise<number> {
   const settings = settingsOf(deps, flags);
+  const listen = listenOf(flags);
   requireNetAdmin(deps);
   const { level, format } = {
     level: flags.logLevel ?? "info",
@@ -48,12 +53,15 @@ export async function agent(deps: Deps, flags: AgentFlags): Promise<number> {
     logger.info("nats-server started", { url: server.url, version: server.version });
   const log = server === null ? settings.log : { ...settings.log, servers: server.url };
   let socket: SocketServer | null = null;
+  let tcp: TcpServer | null = null;
   try {
     const running = await deps.startAgent({ ...settings, log }, logger);
     try {
       socket = await openSocket(running, socketPath(flags));
+      if (listen !== null) tcp = await openPort(deps, running, listen, logger);
       return await untilEnd(deps, running, server);
     } finally {
+      await tcp?.close();
       await running.stop();
     }
   } finally {
@@ -70,6 +78,28 @@ async function openSocket(running: RunningAgent, path: string): Promise<SocketSe
     if (!(error instanceof SocketError)) throw error;
     throw new Failure(EXIT_FAILED, error.message, { cause: error });
   }
+}
+
+/** Throws ListenError. */
+async function openPort(
+  { clock, wallMs }: Deps,
+  running: RunningAgent,
+  listen: TcpOptions,
+  logger: Logger,
+): Promise<TcpServer> {
+  const { createAgentTcpApp } = await import("../http/agent-tcp-app.ts");
+  const { serveTcp } = await import("../http/tcp-server.ts");
+  const server = serveTcp(createAgentTcpApp(running, { clock, wallMs }), listen);
+  logger.info("listening", { url: server.url });
+  return server;
+}
+
+/** Null when only the unix socket is to be served. Throws Failure. */
+function listenOf(flags: AgentFlags): TcpOptions | null {
+  if (flags.http !== undefined) return httpOptions(flags);
+  const lone = (["httpTlsCert", "httpTlsKey"] as const).find((name) => flags[name] !== undefined);
+  if (lone === undefined) return null;
+  throw misuse(`--http-tls-${lone === "httpTlsCert" ? "cert" : "key"}`, "expected --http too");
 }
 
 /** Made at the first request: nobody asks an agent anything before it has done its first work. */
@@ -135,6 +165,7 @@ function settingsOf(deps: Deps, flags: AgentFlags): AgentSettings {
     publicIp: flags.publicIp ?? null,
     publicIpv6: flags.publicIpv6 ?? null,
     ipMasq: flags.ipMasq ?? false,
+    takeover: flags.takeover ?? false,
     ...leaseTimes(flags),
   };
 }

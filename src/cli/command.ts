@@ -10,7 +10,8 @@ export interface CommandSpec {
   /** Words and arguments: `peer add <name>`. */
   readonly name: string;
   readonly summary: string;
-  readonly options: readonly Option[];
+  /** Made only for the command that is called: all of them take longer than most commands. */
+  readonly options: () => readonly Option[];
   readonly examples: readonly string[];
   readonly load: () => Promise<Run<never>>;
 }

@@ -4,6 +4,7 @@ import type { CommandSpec } from "./command.ts";
 import {
   duration,
   flag,
+  httpFlags,
   ip,
   ipv4,
   ipv6,
@@ -28,7 +29,7 @@ function agent(env: Env): CommandSpec {
   return {
     name: "agent",
     summary: "the worker of this host: claims a subnet and keeps the kernel as the log says",
-    options: [
+    options: () => [
       ...logFlags(env),
       nodeFlag(env),
       flag(env, "--iface <name|ip|/regex/>", "underlay device (default: of the default route)"),
@@ -37,6 +38,7 @@ function agent(env: Env): CommandSpec {
       flag(env, "--public-ipv6 <ip>", "IPv6 address that peers send to", ipv6),
       flag(env, "--state-dir <dir>", "snapshot (default: /var/lib/heddle/<fabric>)"),
       socketFlag(env),
+      ...httpFlags(env, "nowhere"),
       flag(env, "--subnet-file <path>", "default: /run/flannel/subnet.env"),
       flag(env, "--ip-masq", "masquerade what leaves the fabric"),
       flag(env, "--lease-ttl <seconds>", "default: 86400", wholeNumber(2, 315_360_000)),
@@ -52,6 +54,11 @@ function agent(env: Env): CommandSpec {
         "hold the log here (default: 127.0.0.1:4222)",
         listen,
       ),
+      flag(
+        env,
+        "--takeover",
+        "replace the agent that runs here, without losing a packet",
+      ).conflicts("embeddedNats"),
       ...loggingFlags(env),
     ],
     examples: [
@@ -64,25 +71,32 @@ function agent(env: Env): CommandSpec {
 }
 
 function asking(env: Env): readonly CommandSpec[] {
-  const fabricOnly = logFlags(env).filter((option) => option.long === "--fabric");
+  const fabricOnly = () => logFlags(env).filter((option) => option.long === "--fabric");
   return [
     {
       name: "status",
       summary: "the agent of this host: health first, then itself, then its peers",
-      options: [
-        ...fabricOnly,
+      options: () => [
+        ...fabricOnly(),
         socketFlag(env),
         flag(env, "--wait [duration]", "until ready (default: 60s)", duration),
         flag(env, "--json", "print JSON").conflicts("brief"),
         flag(env, "--brief", "one line"),
+        flag(env, "--watch", "again at every change, until Ctrl-C").conflicts("wait"),
       ],
-      examples: ["status", "status --wait=30s", "status --brief", "status --json"],
+      examples: [
+        "status",
+        "status --wait=30s",
+        "status --watch",
+        "status --brief",
+        "status --json",
+      ],
       load: async () => (await import("./status.ts")).status,
     },
     {
       name: "doctor",
       summary: "named checks of this host, its agent and its log, each with what to do",
-      options: [
+      options: () => [
         ...logFlags(env),
         nodeFlag(env),
         socketFlag(env),
@@ -95,7 +109,7 @@ function asking(env: Env): readonly CommandSpec[] {
     {
       name: "resume",
       summary: "let a frozen agent take the log as it is now for the truth",
-      options: [...fabricOnly, socketFlag(env)],
+      options: () => [...fabricOnly(), socketFlag(env)],
       examples: ["resume"],
       load: async () => (await import("./resume.ts")).resume,
     },
@@ -107,7 +121,7 @@ function doing(env: Env): readonly CommandSpec[] {
     {
       name: "replay",
       summary: "rebuild a host's kernel state from the log into an empty network namespace",
-      options: [
+      options: () => [
         ...logFlags(env),
         nodeFlag(env),
         flag(env, "--at <seq|time>", "point in the log (default: its end)", point),
@@ -119,7 +133,7 @@ function doing(env: Env): readonly CommandSpec[] {
     {
       name: "down",
       summary: "leave the fabric and remove exactly what is ours from this host",
-      options: [
+      options: () => [
         ...logFlags(env),
         nodeFlag(env),
         socketFlag(env),
@@ -137,7 +151,7 @@ function dev(env: Env): CommandSpec {
   return {
     name: "dev",
     summary: "a whole fabric in network namespaces on this machine, until Ctrl-C",
-    options: [
+    options: () => [
       flag(env, "--hosts <n>", "how many (default: 3)", wholeNumber(1, 50)),
       flag(env, "--backend <type>", "vxlan (default), host-gw, udp or alloc", backend),
       flag(env, "--config <file>", "flannel's net-conf.json").conflicts("backend"),

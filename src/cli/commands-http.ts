@@ -1,8 +1,10 @@
 // Commands about the fabric's HTTP hook: serving it, and who may use it.
 
+import { parseCidr } from "../events/address.ts";
 import type { CommandSpec } from "./command.ts";
 import {
   duration,
+  expecting,
   flag,
   httpFlags,
   jsonFlag,
@@ -22,10 +24,17 @@ function serve(env: Env): CommandSpec {
   return {
     name: "serve",
     summary: "the fabric's HTTP hook: reads, changes, waits; needs no privileges",
-    options: [
+    options: () => [
       ...logFlags(env),
       ...httpFlags(env, "127.0.0.1:8480"),
       flag(env, "--audit-key <file>", "sign checkpoints of the log with this key"),
+      flag(env, "--webhook-key <files>", "sign webhooks with these; the newest first", listed),
+      flag(
+        env,
+        "--webhook-allow <cidrs>",
+        "where webhooks may go although it is private, or without TLS",
+        cidrs,
+      ),
       ...loggingFlags(env),
     ],
     examples: [
@@ -41,7 +50,7 @@ function tokens(env: Env): readonly CommandSpec[] {
     {
       name: "token create",
       summary: "make a token for the HTTP hook; it is printed once",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(
           env,
@@ -67,14 +76,14 @@ function tokens(env: Env): readonly CommandSpec[] {
     {
       name: "token list",
       summary: "tokens that were made and not revoked",
-      options: [...logFlags(env), jsonFlag(env)],
+      options: () => [...logFlags(env), jsonFlag(env)],
       examples: ["token list", "token list --json"],
       load: async () => (await import("./token.ts")).tokenList,
     },
     {
       name: "token revoke <name>",
       summary: "end a token",
-      options: [...logFlags(env), jsonFlag(env)],
+      options: () => [...logFlags(env), jsonFlag(env)],
       examples: ["token revoke ci"],
       load: async () => (await import("./token.ts")).tokenRevoke,
     },
@@ -82,3 +91,8 @@ function tokens(env: Env): readonly CommandSpec[] {
 }
 
 const scope = oneOf(["read", "write", "admin"]);
+const listed = expecting((text) => text.split(",").filter((part) => part !== ""), "");
+const cidrs = expecting((text) => {
+  const found = text.split(",").map(parseCidr);
+  return found.includes(null) ? null : found;
+}, "expected prefixes without host bits, with commas between, as 10.9.0.0/24");

@@ -32,7 +32,7 @@ function writing(env: Env): readonly CommandSpec[] {
     {
       name: "init",
       summary: "set the network configuration of a fabric; makes its log if absent",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(env, "--config <file>", "flannel's net-conf.json, - for stdin").makeOptionMandatory(),
         flag(
@@ -52,7 +52,7 @@ function writing(env: Env): readonly CommandSpec[] {
     {
       name: "peer add <name>",
       summary: "add a foreign VTEP and the subnet behind it",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(env, "--subnet <cidr>", "what is behind it", cidr).makeOptionMandatory(),
         flag(env, "--public-ip <ip>", "where it takes packets", ip).makeOptionMandatory(),
@@ -67,7 +67,7 @@ function writing(env: Env): readonly CommandSpec[] {
     {
       name: "peer remove <name>",
       summary: "remove a foreign VTEP",
-      options: [...logFlags(env), jsonFlag(env)],
+      options: () => [...logFlags(env), jsonFlag(env)],
       examples: ["peer remove lb1"],
       load: async () => (await import("./peer.ts")).peerRemove,
     },
@@ -79,7 +79,7 @@ function leasing(env: Env): readonly CommandSpec[] {
     {
       name: "lease reserve <subnet>",
       summary: "keep a subnet of the pool for one node, or out of use",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(env, "--for <node>", "who may claim it (default: nobody)", nodeName),
         flag(
@@ -99,14 +99,14 @@ function leasing(env: Env): readonly CommandSpec[] {
     {
       name: "lease release",
       summary: "give back the lease of a node in its name; a running agent claims again",
-      options: [...logFlags(env), nodeFlag(env), jsonFlag(env)],
+      options: () => [...logFlags(env), nodeFlag(env), jsonFlag(env)],
       examples: ["lease release --node h7"],
       load: async () => (await import("./lease.ts")).leaseRelease,
     },
     {
       name: "lease revoke <subnet>",
       summary: "take a subnet from its holder, or end its reservation",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(
           env,
@@ -123,7 +123,7 @@ function leasing(env: Env): readonly CommandSpec[] {
 }
 
 function reading(env: Env): readonly CommandSpec[] {
-  const listOptions = [...logFlags(env), socketSource(), jsonFlag(env)];
+  const listOptions = () => [...logFlags(env), socketSource(), jsonFlag(env)];
   return [
     {
       name: "nodes",
@@ -149,7 +149,7 @@ function reading(env: Env): readonly CommandSpec[] {
     {
       name: "events",
       summary: "the log, one event per line, with what became of it",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(env, `--from ${POINT}`, "first event (default: 1)", point),
         flag(env, `--to ${POINT}`, "last event (default: the newest)", point),
@@ -172,9 +172,10 @@ function reading(env: Env): readonly CommandSpec[] {
     {
       name: "state",
       summary: "what the log says the network is, now or at any point",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(env, `--at ${POINT}`, "point in the log (default: its end)", point),
+        nodeFlag(env, "with the entries that this host holds on demand"),
         jsonFlag(env),
       ],
       examples: ["state", "state --at 10m", "state --at 42 --json"],
@@ -188,7 +189,7 @@ function comparing(env: Env): readonly CommandSpec[] {
     {
       name: "plan",
       summary: "the kernel state that a host should have, as commands",
-      options: [
+      options: () => [
         ...logFlags(env),
         nodeFlag(env),
         flag(env, `--at ${POINT}`, "point in the log (default: its end)", point),
@@ -200,7 +201,7 @@ function comparing(env: Env): readonly CommandSpec[] {
     {
       name: "diff",
       summary: "what changed between two points, in the fabric or in one host's kernel",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(env, `--from ${POINT}`, "before", point).makeOptionMandatory(),
         flag(env, `--to ${POINT}`, "after (default: the end of the log)", point),
@@ -213,7 +214,7 @@ function comparing(env: Env): readonly CommandSpec[] {
     {
       name: "wait",
       summary: "until every live host has applied a sequence",
-      options: [
+      options: () => [
         ...logFlags(env),
         flag(
           env,

@@ -74,7 +74,15 @@ function commandPaths(entries: readonly Entry[]): readonly string[] {
   return entries.filter(({ path }) => path.length > 0).map(({ path }) => path.join(":"));
 }
 
-const FILES = ["--config", "--creds", "--nkey", "--socket", "--subnet-file", "--state-dir"];
+const FILES = [
+  "--config",
+  "--creds",
+  "--nkey",
+  "--socket",
+  "--subnet-file",
+  "--state-dir",
+  "--webhook-key",
+];
 
 function fileFlags(entries: readonly Entry[]): readonly string[] {
   const all = new Set(entries.flatMap(({ flags }) => flags.map(({ name }) => name)));

@@ -7,6 +7,7 @@ import type { UnderlayBy } from "../agent/underlay.ts";
 import type { Clock } from "../events/clock.ts";
 import type { LogConnection, LogOptions } from "../events/log-jetstream.ts";
 import type { Kernel } from "../reconcilers/kernel.ts";
+import type { MissKernel } from "../reconcilers/miss.ts";
 import type { TunnelView } from "../reconcilers/tunnel-status.ts";
 import type { Output } from "./output.ts";
 
@@ -39,6 +40,7 @@ export interface Deps {
 
 export interface KernelConnection {
   readonly kernel: Kernel;
+  readonly misses: MissKernel;
   readonly tunnel: TunnelView;
   close(): void;
 }
@@ -62,6 +64,8 @@ export interface AgentSettings {
   readonly ipMasq: boolean;
   readonly ttlSeconds: number;
   readonly marginSeconds: number;
+  /** From an agent that runs here, if one does. */
+  readonly takeover: boolean;
 }
 
 export interface RunningAgent extends AgentPort {

@@ -135,6 +135,8 @@ export function agentCommand(
 export interface SubnetEnv {
   readonly ipv4: string | null;
   readonly ipv6: string | null;
+  /** What all hosts together have. */
+  readonly network: { readonly ipv4: string | null; readonly ipv6: string | null };
   readonly mtu: number;
 }
 
@@ -145,6 +147,10 @@ export function readSubnetEnv(host: DevHost): SubnetEnv {
   return {
     ipv4: values.get("FLANNEL_SUBNET") ?? null,
     ipv6: values.get("FLANNEL_IPV6_SUBNET") ?? null,
+    network: {
+      ipv4: values.get("FLANNEL_NETWORK") ?? null,
+      ipv6: values.get("FLANNEL_IPV6_NETWORK") ?? null,
+    },
     mtu: Number(values.get("FLANNEL_MTU")),
   };
 }
@@ -155,30 +161,56 @@ export interface Container {
   readonly ipv6: string | null;
 }
 
-/** What a runtime does with subnet.env: a bridge with the first address, and one container. */
-export function attachContainer(host: DevHost): Container {
-  const env = readSubnetEnv(host);
-  addNetns(host.container);
-  ip(host.netns, "link add ctr0 type bridge");
+/** How containers of a host are joined to a flat segment. */
+export interface FlatBridge {
+  readonly name: string;
+  /** The tunnel, to be made a port of the bridge; null when the agent does that. */
+  readonly port: string | null;
+}
+
+/** The bridge that a configuration names must be there before the agent can use it. */
+export function addBridge(host: DevHost, name: string): void {
+  ip(host.netns, `link add ${name} type bridge`);
   // Looking for duplicate addresses first would keep IPv6 silent for up to two seconds.
-  run(inside(host.netns, ["sysctl", "-eqw", "net.ipv6.conf.ctr0.accept_dad=0"]));
-  ip(host.netns, `link set ctr0 mtu ${env.mtu} up`);
+  run(inside(host.netns, ["sysctl", "-eqw", `net.ipv6.conf.${name}.accept_dad=0`]));
+  ip(host.netns, `link set ${name} up`);
+}
+
+/** What a runtime does with subnet.env: a bridge with the first address, and one container. */
+export function attachContainer(host: DevHost, flat: FlatBridge | null = null): Container {
+  const env = readSubnetEnv(host);
+  const bridge = flat?.name ?? "ctr0";
+  addNetns(host.container);
+  if (flat === null || flat.port !== null) addBridge(host, bridge);
+  if (flat?.port) ip(host.netns, `link set ${flat.port} master ${bridge}`);
+  ip(host.netns, `link set ${bridge} mtu ${env.mtu}`);
   addVeth({ netns: host.netns, dev: "ctr0-1" }, { netns: host.container, dev: "eth0" });
-  ip(host.netns, `link set ctr0-1 mtu ${env.mtu} master ctr0 up`);
+  ip(host.netns, `link set ctr0-1 mtu ${env.mtu} master ${bridge} up`);
   ip(host.container, `link set eth0 mtu ${env.mtu} up`);
+  // In a flat segment everybody in the network is a neighbour.
+  const within = flat === null ? env : env.network;
   return {
     netns: host.container,
-    ipv4: env.ipv4 === null ? null : address(host, env.ipv4, "-4"),
-    ipv6: env.ipv6 === null ? null : address(host, env.ipv6, "-6"),
+    ipv4: address(host, bridge, env.ipv4, within.ipv4),
+    ipv6: address(host, bridge, env.ipv6, within.ipv6),
   };
 }
 
 /** Gives the bridge the subnet's first address and the container the second; returns that one. */
-function address(host: DevHost, subnet: string, family: "-4" | "-6"): string {
-  const [gateway = "", length = ""] = subnet.split("/");
+function address(
+  host: DevHost,
+  bridge: string,
+  subnet: string | null,
+  within: string | null,
+): string | null {
+  if (subnet === null || within === null) return null;
+  const [gateway = ""] = subnet.split("/");
+  const [, length = ""] = within.split("/");
   const container = gateway.replace(/1$/, "2");
-  const nodad = family === "-6" ? " nodad" : "";
-  ip(host.netns, `addr add ${gateway}/${length} dev ctr0${nodad}`);
+  const six = gateway.includes(":");
+  const family = six ? "-6" : "-4";
+  const nodad = six ? " nodad" : "";
+  ip(host.netns, `addr add ${gateway}/${length} dev ${bridge}${nodad}`);
   ip(host.container, `addr add ${container}/${length} dev eth0${nodad}`);
   ip(host.container, `${family} route add default via ${gateway}`);
   return container;

@@ -7,15 +7,19 @@ import { join } from "node:path";
 import type { AgentStatus } from "../agent/status.ts";
 import { sleep } from "../events/clock.ts";
 import { parseNetworkConfig } from "../events/network-config.ts";
+import type { Backend } from "../events/network-config-backend.ts";
+import { deviceName } from "../reconcilers/link.ts";
 import { askAgent } from "./agent-client.ts";
 import type { Deps } from "./deps.ts";
 import {
+  addBridge,
   agentCommand,
   attachContainer,
   createFabric,
   type DevFabric,
   type DevHost,
   devDir,
+  type FlatBridge,
   removeFabric,
   removeStaleFabrics,
 } from "./dev-fabric.ts";
@@ -33,6 +37,7 @@ interface DevFlags {
 interface Chosen {
   readonly document: unknown;
   readonly backend: string;
+  readonly flat: FlatBridge | null;
 }
 
 const HOSTS = 3;
@@ -82,7 +87,15 @@ async function configuration({ config, backend }: DevFlags): Promise<Chosen> {
       : await readDocument(config);
   const parsed = parseNetworkConfig(document);
   if (!parsed.ok) throw misuse(config ?? "--backend", parsed.reason);
-  return { document: parsed.document, backend: parsed.config.backend.type };
+  const { backend: chosen } = parsed.config;
+  return { document: parsed.document, backend: chosen.type, flat: flatBridge(chosen) };
+}
+
+function flatBridge(backend: Backend): FlatBridge | null {
+  if (backend.type !== "vxlan" || backend.flood === null) return null;
+  const { bridge, underlay } = backend.flood;
+  if (bridge !== null) return { name: bridge, port: null };
+  return { name: "ctr0", port: deviceName(backend.vni, underlay) };
 }
 
 async function readDocument(path: string): Promise<unknown> {
@@ -109,14 +122,15 @@ class DevStage {
   }
 
   /** Configures the log, starts agents and containers; resolves with what to tell about it. */
-  async raise({ document, backend }: Chosen): Promise<readonly string[]> {
+  async raise({ document, backend, flat }: Chosen): Promise<readonly string[]> {
     const { hosts } = this.#fabric;
     await this.#init(document);
     if (this.#clearing) return [];
+    if (flat?.port === null) for (const host of hosts) addBridge(host, flat.name);
     for (const host of hosts) this.#start(host);
     for (const host of hosts) await this.#ready(host);
     if (this.#clearing) return [];
-    const containers = hosts.map(attachContainer);
+    const containers = hosts.map((host) => attachContainer(host, flat));
     const { program } = this.#deps;
     return guide({ fabric: this.#fabric, dir: this.#dir, backend, containers, program });
   }

@@ -43,13 +43,13 @@ async function bothStates(deps: Deps, flags: DiffFlags): Promise<[State, State]>
   const nowMs = deps.wallMs();
   const { from, to } = flags;
   return await withLog(deps, flags, async ({ log }) => {
-    const before = await foldTo(log, flags.fabric, { name: "--from", point: from }, nowMs);
+    const until = { name: "--from", point: from };
+    const before = await foldTo(log, flags.fabric, until, nowMs, flags.node);
     if (to !== undefined && isBefore(to, before, nowMs)) {
       throw misuse(`--from ${from.text}`, `is after --to ${to.text}`);
     }
     const after = structuredClone(before);
-    const until = to === undefined ? null : { name: "--to", point: to };
-    await foldOn(log, after, until, nowMs);
+    await foldOn(log, after, to === undefined ? null : { name: "--to", point: to }, nowMs);
     return [before, after];
   });
 }

@@ -1,6 +1,7 @@
 // Checks of this host: privileges, kernel, devices, ports, subnet.env.
 
 import { open, readFile } from "node:fs/promises";
+import type { AgentStatus } from "../agent/status.ts";
 import { containsIp } from "../events/address.ts";
 import {
   type Check,
@@ -22,6 +23,7 @@ export async function hostChecks(
     privileges(),
     vxlan(findings),
     tun(findings),
+    packetsOnRestart(findings),
     forwarding(findings),
     nftPresent(),
     mtu(findings),
@@ -70,6 +72,28 @@ async function tun({ state }: Findings): Promise<Check> {
         : "modprobe tun; give a container the device (--device /dev/net/tun)";
     return fail(name, `/dev/net/tun: ${code}`, advice);
   }
+}
+
+/** With other backends the kernel forwards by itself. */
+export function packetsOnRestart({
+  state,
+  status,
+}: Pick<Findings, "state"> & {
+  readonly status: Pick<AgentStatus, "tunnel"> | null;
+}): Check {
+  const name = "udp-restart";
+  const type = state?.config?.backend.type ?? "vxlan";
+  if (type !== "udp") return ok(name, `not needed by ${type}`);
+  const features = status?.tunnel?.features ?? [];
+  const resident = features.find((feature) => feature.name === "kernel-resident");
+  if (resident === undefined) return ok(name, "not measured: no agent");
+  if (resident.on) return ok(name, "IPv4 packets go on while no agent runs");
+  return warn(
+    name,
+    "packets stop while no agent runs",
+    "upgrade with heddle agent --takeover; programs in the kernel, which would go on, need " +
+      "Linux 6.6, root and an IPv4 underlay (see lacks in heddle status)",
+  );
 }
 
 async function forwarding({ state }: Findings): Promise<Check> {

@@ -13,6 +13,7 @@ import type { Check, Findings } from "./doctor-check.ts";
 import { filterChecks } from "./doctor-filter.ts";
 import { hostChecks } from "./doctor-host.ts";
 import { agentChecks, logChecks, logUnreachable } from "./doctor-log.ts";
+import { missCheck } from "./doctor-miss.ts";
 import { EXIT_FAILED, EXIT_OK, knownFailure } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
 import { socketPath, subnetFile } from "./paths.ts";
@@ -59,6 +60,7 @@ async function diagnose(deps: Deps, flags: DoctorFlags): Promise<readonly Check[
   return [
     ...agentChecks(findings, status.reason),
     ...(gathered.value?.checks ?? [logUnreachable(gathered.reason ?? "no answer")]),
+    missCheck(findings),
     ...(await hostChecks(findings, subnetFile(flags))),
     ...(await filterChecks(findings)),
   ];

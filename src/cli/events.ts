@@ -8,12 +8,12 @@ import { type EventLog, LogError, type Recorded } from "../events/log.ts";
 import { steps } from "../events/past.ts";
 import { instantOf, isoTime, type Point } from "../events/point.ts";
 import { type FabricState, initialState } from "../events/state.ts";
+import { summaryOf } from "../events/summary.ts";
 import { eventDocument } from "../http/event-view.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK, misuse } from "./failure.ts";
 import type { LogFlags } from "./flags.ts";
-import { summaryOf } from "./summary.ts";
 
 interface EventsFlags extends LogFlags {
   readonly from?: Point;

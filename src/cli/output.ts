@@ -14,6 +14,8 @@ export interface Output {
   raw(text: string): void;
   /** One line for people, on stderr. */
   note(text: string): void;
+  /** Height of the terminal that data is shown on; null when it goes elsewhere. */
+  terminalRows(): number | null;
 }
 
 /** stdout's reader went away (`| head`): the command ends quietly. */
@@ -30,6 +32,7 @@ export function standardOutput(): Output {
     json: (value) => write(STDOUT, `${jsonText(value)}\n`),
     raw: (text) => write(STDOUT, text),
     note: (text) => write(STDERR, `${printable(text)}\n`),
+    terminalRows: () => (process.stdout.isTTY ? process.stdout.rows : null),
   };
 }
 

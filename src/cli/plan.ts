@@ -20,7 +20,7 @@ interface PlanFlags extends LogFlags, NodeFlag {
 
 export async function plan(deps: Deps, flags: PlanFlags): Promise<number> {
   const node = flags.node ?? deps.hostName;
-  const state = await stateAt(deps, flags, flags.at);
+  const state = await stateAt(deps, flags, flags.at, node);
   const wanted = planFor(state, node);
   if (flags.format === "json") {
     deps.out.json({ ...planView(wanted), time: isoTime(state.timeMs) });
@@ -31,9 +31,15 @@ export async function plan(deps: Deps, flags: PlanFlags): Promise<number> {
   return EXIT_OK;
 }
 
-export function stateAt(deps: Deps, flags: LogFlags, at: Point | undefined): Promise<FabricState> {
+/** With the entries that `node` holds. */
+export function stateAt(
+  deps: Deps,
+  flags: LogFlags,
+  at: Point | undefined,
+  node: string | null,
+): Promise<FabricState> {
   const until = at === undefined ? null : { name: "--at", point: at };
-  return withLog(deps, flags, ({ log }) => foldTo(log, flags.fabric, until, deps.wallMs()));
+  return withLog(deps, flags, ({ log }) => foldTo(log, flags.fabric, until, deps.wallMs(), node));
 }
 
 /** Throws Failure when the node was never seen up to there. */

@@ -3,6 +3,7 @@
 
 import { Command, CommanderError, type Option } from "commander";
 import type { CommandSpec } from "./command.ts";
+import { commandsOfAudit } from "./commands-audit.ts";
 import { commandsOfHost } from "./commands-host.ts";
 import { commandsOfHttp } from "./commands-http.ts";
 import { commandsOfLog } from "./commands-log.ts";
@@ -13,7 +14,7 @@ import { DEFAULT_FABRIC, DEFAULT_NATS, fabricName, flag, natsUrl, nodeName } fro
 /** Runs one command line; answers with the exit code, throws what the command throws. */
 export async function runProgram(deps: Deps, argv: readonly string[]): Promise<number> {
   let exitCode = EXIT_OK;
-  const program = buildProgram(deps, (code) => {
+  const program = buildProgram(deps, argv[0], (code) => {
     exitCode = code;
   });
   try {
@@ -26,7 +27,12 @@ export async function runProgram(deps: Deps, argv: readonly string[]): Promise<n
   return exitCode;
 }
 
-function buildProgram(deps: Deps, finish: (exitCode: number) => void): Command {
+/** With `first` the name of a command only that one, which is what an agent waits for. */
+function buildProgram(
+  deps: Deps,
+  first: string | undefined,
+  finish: (exitCode: number) => void,
+): Command {
   const program = new Command("heddle")
     .description("Container networking as a function of one ordered log of events.")
     .version(deps.version, "-V, --version", "print the version")
@@ -42,15 +48,20 @@ function buildProgram(deps: Deps, finish: (exitCode: number) => void): Command {
     throw new Failure(EXIT_USAGE, `unknown command ${words}: see heddle --help`);
   });
   program.allowExcessArguments();
-  for (const spec of commandsOf(deps.env)) {
-    addCommand(program, spec, deps, finish);
-  }
+  const specs = commandsOf(deps.env);
+  const called = specs.filter(({ name }) => name.split(" ")[0] === first);
+  for (const spec of called.length > 0 ? called : specs) addCommand(program, spec, deps, finish);
   addCompletion(program, deps);
   return program;
 }
 
 function commandsOf(env: Deps["env"]): readonly CommandSpec[] {
-  return [...commandsOfLog(env), ...commandsOfHttp(env), ...commandsOfHost(env)];
+  return [
+    ...commandsOfLog(env),
+    ...commandsOfHttp(env),
+    ...commandsOfAudit(env),
+    ...commandsOfHost(env),
+  ];
 }
 
 /**
@@ -75,7 +86,7 @@ function addCommand(
   const command = parent.command(words).description(spec.summary);
   style(command, deps);
   command.allowExcessArguments(false);
-  for (const option of spec.options) command.addOption(option);
+  for (const option of spec.options()) command.addOption(option);
   const examples = spec.examples.map((example) => `  $ heddle ${example}`).join("\n");
   command.addHelpText("after", `\nExamples:\n${examples}`);
   command.action(async () => {
@@ -121,6 +132,7 @@ function parentOf(program: Command, name: string, deps: Deps): { parent: Command
 
 const GROUPS: Readonly<Record<string, string>> = {
   peer: "foreign VTEPs: hardware, load balancers, other stacks",
+  audit: "prove what the log held: keys, checkpoints, exports, proofs",
   lease: "subnets by hand: reserve, release, revoke",
   token: "who may use the HTTP hook: create, list, revoke",
 };

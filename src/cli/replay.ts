@@ -31,7 +31,7 @@ export async function replay(deps: Deps, flags: ReplayFlags): Promise<number> {
   const path = namespacePath(flags.netns);
   requireNetAdmin(deps);
   const node = flags.node ?? deps.hostName;
-  const state = await stateAt(deps, flags, flags.at);
+  const state = await stateAt(deps, flags, flags.at, node);
   const plan = planFor(state, node);
   const member = state.nodes.get(node);
   const { kernel, close } = await deps.openKernel(path);

@@ -5,6 +5,7 @@ import { originOf } from "../events/checkpoint.ts";
 import { readSignerFile, type SignerKey } from "../http/audit-key.ts";
 import { createHook } from "../http/hook.ts";
 import { serveTcp } from "../http/tcp-server.ts";
+import { readWebhookKeyFile, type WebhookKey } from "../http/webhook-key.ts";
 import { logOptions } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK, misuse } from "./failure.ts";
@@ -14,6 +15,8 @@ import { type LogFormat, type LogLevel, openLogger } from "./logging.ts";
 
 export interface ServeFlags extends LogFlags, HttpFlags {
   readonly auditKey?: string;
+  readonly webhookKey?: readonly string[];
+  readonly webhookAllow?: readonly string[];
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
 }
@@ -21,6 +24,7 @@ export interface ServeFlags extends LogFlags, HttpFlags {
 export async function serve(deps: Deps, flags: ServeFlags): Promise<number> {
   const listen = httpOptions(flags);
   const key = await signerOf(flags);
+  const webhookKeys = await webhookKeysOf(flags);
   const { logLevel: level = "info", logFormat: format = "human", fabric } = flags;
   const logger = openLogger(deps.out, { level, format, fixed: { fabric } });
   const connection = await deps.connectLog({
@@ -31,17 +35,21 @@ export async function serve(deps: Deps, flags: ServeFlags): Promise<number> {
     inboxPrefix: "_INBOX_serve",
   });
   const { clock, version, wallMs } = deps;
-  const { log, status: board, inquiry, checkpoints, createCheckpoints } = connection;
+  const { log, status: board, inquiry, foundInquiry, checkpoints, createCheckpoints } = connection;
   const newId = (): string => crypto.randomUUID();
+  const { webhookAllow: allow = [] } = flags;
+  const webhooks = { queue: connection.webhooks, keys: webhookKeys, allow };
   const hook = createHook({
-    ...{ fabric, version, log, board, inquiry, checkpoints, createCheckpoints, key },
-    ...{ clock, wallMs, logger, newId },
+    ...{ fabric, version, log, board, inquiry, foundInquiry },
+    ...{ checkpoints, createCheckpoints, key },
+    ...{ clock, wallMs, logger, newId, webhooks },
   });
   const stop = new AbortController();
   const forget = deps.onSignal(() => stop.abort());
   try {
     const following = hook.run(stop.signal);
-    const server = serveTcp(hook.app, listen);
+    const { page } = await import("../http/web-page.ts");
+    const server = serveTcp(hook.app, { ...listen, page });
     logger.info("listening", { url: server.url });
     await following;
     await server.close();
@@ -59,4 +67,15 @@ async function signerOf({ auditKey, fabric }: ServeFlags): Promise<SignerKey | n
   const read = await readSignerFile(auditKey, originOf(fabric));
   if (!read.ok) throw misuse(`--audit-key ${auditKey}`, read.reason);
   return read.key;
+}
+
+/** Newest first, as they are given. Throws Failure. */
+async function webhookKeysOf({ webhookKey = [] }: ServeFlags): Promise<readonly WebhookKey[]> {
+  const keys: WebhookKey[] = [];
+  for (const path of webhookKey) {
+    const read = await readWebhookKeyFile(path);
+    if (!read.ok) throw misuse(`--webhook-key ${path}`, read.reason);
+    keys.push(read.key);
+  }
+  return keys;
 }

@@ -1,27 +1,26 @@
 // heddle state: the fold of the log up to a point.
 
-import { foldTo } from "../events/past.ts";
+import { onDemand } from "../events/fold-miss.ts";
 import { isoTime, type Point } from "../events/point.ts";
 import type { FabricState } from "../events/state.ts";
+import { summaryOf } from "../events/summary.ts";
 import { stateView } from "../http/views.ts";
-import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK } from "./failure.ts";
-import type { LogFlags } from "./flags.ts";
-import { summaryOf } from "./summary.ts";
+import type { LogFlags, NodeFlag } from "./flags.ts";
+import { stateAt } from "./plan.ts";
 import { cell, tableLines } from "./table.ts";
 
-interface StateFlags extends LogFlags {
+interface StateFlags extends LogFlags, NodeFlag {
   readonly at?: Point;
   readonly json?: boolean;
 }
 
 export async function state(deps: Deps, flags: StateFlags): Promise<number> {
-  const until = flags.at === undefined ? null : { name: "--at", point: flags.at };
-  const folded = await withLog(deps, flags, ({ log }) =>
-    foldTo(log, flags.fabric, until, deps.wallMs()),
-  );
-  if (flags.json) deps.out.json(stateView(folded));
+  const folded = await stateAt(deps, flags, flags.at, flags.node ?? null);
+  const { node, subnets } = folded.held;
+  const held = node === null ? {} : { held: { node, subnets: [...subnets] } };
+  if (flags.json) deps.out.json({ ...stateView(folded), ...held });
   else for (const line of overview(folded)) deps.out.line(line);
   return EXIT_OK;
 }
@@ -40,6 +39,10 @@ function overview(folded: Readonly<FabricState>): readonly string[] {
     `config       ${config}${folded.configSeq > 0 ? ` (sequence ${folded.configSeq})` : ""}`,
     `quarantined  ${quarantine.count}`,
   ];
+  const { node: holder, subnets } = folded.held;
+  if (holder !== null && onDemand(folded.config) !== null) {
+    lines.push(`held         by ${holder}: ${subnets.size === 0 ? "-" : [...subnets].join(" ")}`);
+  }
   const rows = [...folded.nodes.values()].map((node) => [
     node.node,
     node.present ? "present" : "left",

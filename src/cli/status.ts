@@ -6,6 +6,7 @@ import { sleep } from "../events/clock.ts";
 import { askAgent } from "./agent-client.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, Failure } from "./failure.ts";
+import { missLine } from "./miss-lines.ts";
 import { socketPath } from "./paths.ts";
 import { cell, tableLines } from "./table.ts";
 import { tunnelLines } from "./tunnel-lines.ts";
@@ -16,6 +17,7 @@ interface StatusFlags {
   readonly wait?: number | true;
   readonly json?: boolean;
   readonly brief?: boolean;
+  readonly watch?: boolean;
 }
 
 const WAIT_MS = 60_000;
@@ -25,6 +27,13 @@ const TELL_MS = 1500;
 
 export async function status(deps: Deps, flags: StatusFlags): Promise<number> {
   const socket = socketPath(flags);
+  if (flags.watch) {
+    const line = flags.json ? (found: AgentStatus) => JSON.stringify(found) : brief;
+    return await (await import("./status-watch.ts")).watchStatus(deps, socket, {
+      full: flags.json || flags.brief ? (found) => [line(found)] : statusLines,
+      line,
+    });
+  }
   const found = await lookUntil(deps, socket, waitMs(flags));
   if (flags.json) deps.out.json(found);
   else if (flags.brief) deps.out.line(brief(found));
@@ -96,16 +105,29 @@ export function statusLines(found: AgentStatus): readonly string[] {
     ["drift", `${drift.healed} healed, ${drift.pending} pending`],
     ["quarantine", `${found.quarantined} records`],
   ].map(([name = "", value = ""]) => `${name.padEnd(11)} ${value}`);
+  if (found.misses !== undefined) self.push(missLine(found.misses));
   if (found.tunnel !== undefined) self.push(...tunnelLines(found.tunnel));
-  const rows = found.peers.map((peer) => [
+  return [...health, ...(health.length === 0 ? [] : [""]), ...self, ...peerLines(found)];
+}
+
+/** A line for each peer; what passed to and from it only the userspace tunnel counts. */
+function peerLines({ peers, tunnel }: AgentStatus): readonly string[] {
+  if (peers.length === 0) return [];
+  const traffic = new Map(tunnel?.peers.map((peer) => [peer.name, peer]));
+  const counted = (sent: string, received: string) =>
+    tunnel === undefined ? [] : [sent, received];
+  const rows = peers.map((peer) => [
     peer.node,
     cell(peer.subnets.join(",")),
     cell(peer.publicIp),
     peer.path,
+    ...counted(
+      cell(traffic.get(peer.node)?.txPackets.toString()),
+      cell(traffic.get(peer.node)?.rxPackets.toString()),
+    ),
     peer.state,
     peer.error ?? "",
   ]);
-  const header = ["PEER", "SUBNETS", "PUBLIC IP", "PATH", "STATE", "ERROR"];
-  const peers = rows.length === 0 ? [] : ["", ...tableLines(header, rows)];
-  return [...health, ...(health.length === 0 ? [] : [""]), ...self, ...peers];
+  const columns = ["PEER", "SUBNETS", "PUBLIC IP", "PATH", ...counted("SENT", "RECEIVED")];
+  return ["", ...tableLines([...columns, "STATE", "ERROR"], rows)];
 }

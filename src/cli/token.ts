@@ -1,5 +1,5 @@
-// heddle token create, list, revoke: who may use the HTTP hook. The token itself is printed once and
-// is nowhere afterwards; the log has its hash.
+// heddle token create, list, revoke: who may use the HTTP hook. The token itself is printed once
+// and is nowhere afterwards; the log has its hash.
 
 import { foldTo } from "../events/past.ts";
 import { isoTime } from "../events/point.ts";

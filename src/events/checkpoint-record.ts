@@ -1,6 +1,6 @@
-// One message of the checkpoint stream: a signed checkpoint, and the leaf hashes of the records that
-// it adds to the one before. The hashes need no trust, because the signed root is made of them; they
-// are what lets an auditor say which record was changed, and not only that one was.
+// One message of the checkpoint stream: a signed checkpoint, and the leaf hashes of the records
+// that it adds to the one before. The hashes need no trust, because the signed root is made of
+// them; they are what lets an auditor say which record was changed, and not only that one was.
 
 import { z } from "zod";
 import {
@@ -37,10 +37,14 @@ export function encodeCheckpoint(
   from: number,
   leaves: readonly Uint8Array[],
 ): Uint8Array {
+  const message = { checkpoint: text, from, leaves: encodedLeaves(leaves) };
+  return new TextEncoder().encode(JSON.stringify(message));
+}
+
+export function encodedLeaves(leaves: readonly Uint8Array[]): string {
   const joined = new Uint8Array(leaves.length * HASH_BYTES);
   for (const [i, leaf] of leaves.entries()) joined.set(leaf, i * HASH_BYTES);
-  const message = { checkpoint: text, from, leaves: joined.toBase64() };
-  return new TextEncoder().encode(JSON.stringify(message));
+  return joined.toBase64();
 }
 
 /** Null when it is no checkpoint of ours; says nothing about its signature. */

@@ -1,11 +1,13 @@
-// Data that was decoded before, by the very text it was written in. Most of a long log says again
+// Data that was decoded before, by the very bytes it was written in. Most of a long log says again
 // what it said already (a renewal differs from the last one in its id alone), and parsing and
-// checking the same characters gives the same result. Only data that passed every check is kept;
-// what is kept is frozen, because many events share it; and it is bounded.
+// checking the same bytes gives the same result. Only data that passed every check is kept, and
+// only when it is met a second time; what is kept is frozen, because many events share it; and it
+// is bounded.
 
+import { type Frame, HEADS, hasAt, hashOf } from "./codec-frame.ts";
 import type { Draft, EventType } from "./event.ts";
 
-/** Checked data, and the subject it belongs on. */
+/** Checked data of the current version of its type, and the subject it belongs on. */
 export interface Known {
   readonly type: EventType;
   readonly fabric: string;
@@ -13,35 +15,80 @@ export interface Known {
   readonly data: Draft["data"];
 }
 
+interface Kept extends Known {
+  /** What stands before the id and after it, byte for byte. */
+  readonly head: Uint8Array;
+  readonly body: Uint8Array;
+}
+
 const ENTRIES_MAX = 16_384;
-const CHARS_MAX = 1024;
+const BODY_BYTES_MAX = 1024;
 
 /** Two generations: what was used since the last turn outlives the next. */
-let young = new Map<string, Known>();
-let old = new Map<string, Known>();
+let young = new Map<number, Kept>();
+let old = new Map<number, Kept>();
 
-/** `body` is the text of the data alone, which two types may share. */
-export function recall(fabric: string, type: EventType, body: string): Known | null {
-  let found = young.get(body);
+/** One bit per hash that was met, by its low bits; begun anew before it is full of others' bits. */
+const MET_BITS = 1 << 18;
+const met = new Int32Array(MET_BITS / 32);
+let metCount = 0;
+
+export function recall(fabric: string, payload: Uint8Array, frame: Frame): Known | null {
+  const hash = hashOf(payload, frame);
+  let found = young.get(hash);
   if (found === undefined) {
-    found = old.get(body);
-    if (found !== undefined) keep(body, found);
+    found = old.get(hash);
+    if (found === undefined) return null;
+    keep(hash, found);
   }
-  return found?.type === type && found.fabric === fabric ? found : null;
+  return found.fabric === fabric && isWrittenIn(payload, frame, found) ? found : null;
 }
 
-export function remember(body: string, known: Known): void {
-  if (body.length > CHARS_MAX) return;
+function isWrittenIn(payload: Uint8Array, frame: Frame, { head, body }: Kept): boolean {
+  if (head.length !== frame.idAt || body.length !== frame.bodyEnd - frame.bodyAt) return false;
+  return hasAt(payload, 0, head) && hasAt(payload, frame.bodyAt, body);
+}
+
+/**
+ * Takes note of data that passed every check. `isWhole` says whether the body alone is the JSON of
+ * the data: `{"a":1},"id":"x"` fits the frame as well.
+ */
+export function remember(
+  payload: Uint8Array,
+  frame: Frame,
+  known: Known,
+  isWhole: (body: Uint8Array) => boolean,
+): void {
+  const head = HEADS.get(known.type);
+  if (head === undefined || head.length !== frame.idAt || !hasAt(payload, 0, head)) return;
+  if (frame.bodyEnd - frame.bodyAt > BODY_BYTES_MAX || !isMetAgain(hashOf(payload, frame))) return;
+  // A copy, which `slice` of a Buffer is not: the payload is part of what the socket delivered.
+  const body = Uint8Array.from(payload.subarray(frame.bodyAt, frame.bodyEnd));
+  if (!isWhole(body)) return;
   freeze(known.data);
-  keep(body, known);
+  keep(hashOf(payload, frame), { ...known, head, body });
 }
 
-function keep(body: string, known: Known): void {
+function isMetAgain(hash: number): boolean {
+  const place = (hash & (MET_BITS - 1)) >>> 5;
+  const bits = met[place] ?? 0;
+  const bit = 1 << (hash & 31);
+  if ((bits & bit) !== 0) return true;
+  if (metCount++ < ENTRIES_MAX) {
+    met[place] = bits | bit;
+  } else {
+    met.fill(0);
+    metCount = 0;
+  }
+  return false;
+}
+
+function keep(hash: number, kept: Kept): void {
   if (young.size >= ENTRIES_MAX / 2) {
     old = young;
     young = new Map();
   }
-  young.set(body, known);
+  young.set(hash, kept);
 }
 
 function freeze(value: unknown): void {

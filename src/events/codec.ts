@@ -3,13 +3,15 @@
 // is what the server authenticated.
 
 import { z } from "zod";
-import { recall, remember } from "./codec-memo.ts";
+import { type Frame, frameOf, idOf } from "./codec-frame.ts";
+import { type Known, recall, remember } from "./codec-memo.ts";
 import {
   type Author,
   type Draft,
   type Event,
   type EventType,
   eventData,
+  eventTypes,
   eventVersion,
 } from "./event.ts";
 import type { Recorded } from "./log.ts";
@@ -37,14 +39,13 @@ export function decode(fabric: string, record: Recorded): Decoded {
   if (payload.length > PAYLOAD_BYTES_MAX) {
     return refuse(`payload of ${payload.length} bytes, at most ${PAYLOAD_BYTES_MAX} are accepted`);
   }
+  const frame = frameOf(payload);
+  if (frame !== null) {
+    const known = recall(fabric, payload, frame);
+    if (known !== null) return recalled(known, record, frame);
+  }
   const written = textOf(payload);
   if (written === null) return refuse("payload is not UTF-8");
-  const usual = readUsual(written);
-  const known = usual === null ? null : recall(fabric, usual.type, usual.body);
-  if (usual !== null && known !== null) {
-    if (known.subject !== record.subject) return misplaced(known.type, known.subject, record);
-    return { ok: true, event: eventOf(known.type, usual.id, known.data) };
-  }
   const json = parseJson(written);
   if (json === undefined) return refuse("payload is not JSON");
   const envelope = readEnvelope(json);
@@ -59,10 +60,25 @@ export function decode(fabric: string, record: Recorded): Decoded {
   const event = eventOf(type, id, parsed.data, readAuthor(envelope.by));
   const subject = subjectOf(fabric, event);
   if (subject !== record.subject) return misplaced(type, subject, record);
-  if (usual !== null && v === eventVersion[type] && parseJson(usual.body) !== undefined) {
-    remember(usual.body, { type, fabric, subject, data: event.data });
+  if (frame !== null) {
+    remember(payload, frame, { type, fabric, subject, data: event.data }, isJson);
   }
   return { ok: true, event };
+}
+
+function recalled(known: Known, record: Recorded, frame: Frame): Decoded {
+  const { type, subject, data } = known;
+  if (subject !== record.subject) return misplaced(type, subject, record);
+  const { payload } = record;
+  const event = {
+    type,
+    v: eventVersion[type],
+    get id() {
+      return idOf(payload, frame);
+    },
+    data,
+  };
+  return { ok: true, event: event as Event };
 }
 
 /** The schema table and the union are derived from one object: type and data belong together. */
@@ -90,32 +106,8 @@ function misplaced(type: EventType, subject: string, record: Recorded): Decoded 
   return refuse(`${type} on ${record.subject} speaks for ${subject}`);
 }
 
-interface Usual {
-  readonly type: EventType;
-  readonly id: string;
-  /** The text of the data, if what follows the id is one JSON value; the caller makes sure. */
-  readonly body: string;
-}
-
-/** What `encode` writes before the id, by type. */
-const HEADS: ReadonlyMap<string, string> = new Map(
-  Object.entries(eventVersion).map(([type, v]) => [type, `{"type":"${type}","v":${v},"id":"`]),
-);
-const TYPE_AT = '{"type":"'.length;
-const AFTER_ID = '","data":';
-/** Printable, and nothing that would need an escape. */
-const PLAIN_ID = /^[!#-[\]-~]{1,128}$/;
-
-/** The parts of a payload of the current version that is written the way `encode` writes. */
-function readUsual(written: string): Usual | null {
-  const type = written.slice(TYPE_AT, written.indexOf('"', TYPE_AT));
-  const head = HEADS.get(type);
-  if (head === undefined || !written.startsWith(head) || !written.endsWith("}")) return null;
-  const idEnd = written.indexOf('"', head.length);
-  const id = written.slice(head.length, idEnd);
-  if (!written.startsWith(AFTER_ID, idEnd) || !PLAIN_ID.test(id)) return null;
-  return { type: type as EventType, id, body: written.slice(idEnd + AFTER_ID.length, -1) };
-}
+/** The literal for a type that was read, which every later comparison recognises by address. */
+const TYPES: ReadonlyMap<string, EventType> = new Map(eventTypes.map((type) => [type, type]));
 
 interface Envelope {
   readonly ok: true;
@@ -132,8 +124,8 @@ function readEnvelope(json: unknown): Envelope | { ok: false; reason: string } {
   }
   const { type, v, id, by, data } = json as Record<string, unknown>;
   if (typeof type !== "string") return refuse("type: expected a string");
-  if (!Object.hasOwn(eventData, type)) return refuse(`unknown event type ${printable(type)}`);
-  const known = type as EventType;
+  const known = TYPES.get(type);
+  if (known === undefined) return refuse(`unknown event type ${printable(type)}`);
   if (typeof v !== "number" || !Number.isInteger(v) || v < 1) {
     return refuse("v: expected a positive whole number");
   }
@@ -160,6 +152,11 @@ function parseJson(written: string): unknown {
   } catch {
     return undefined; // As above.
   }
+}
+
+function isJson(part: Uint8Array): boolean {
+  const written = textOf(part);
+  return written !== null && parseJson(written) !== undefined;
 }
 
 function firstIssue(error: z.ZodError): string {

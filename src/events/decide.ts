@@ -12,6 +12,7 @@ import { endpointClash, notMember } from "./fold-member.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import { inPool } from "./pool.ts";
 import type { FabricState, ForeignPeer, Token } from "./state.ts";
+import { WEBHOOKS_MAX, type WebhookTarget } from "./webhook.ts";
 
 export type Command =
   | { readonly type: "Configure"; readonly document: unknown }
@@ -38,7 +39,9 @@ export type Command =
   | ({ readonly type: "AddPeer" } & ForeignPeer)
   | { readonly type: "RemovePeer"; readonly name: string }
   | ({ readonly type: "CreateToken" } & Token)
-  | { readonly type: "RevokeToken"; readonly name: string };
+  | { readonly type: "RevokeToken"; readonly name: string }
+  | ({ readonly type: "AddWebhook" } & WebhookTarget)
+  | { readonly type: "RemoveWebhook"; readonly name: string };
 
 export type Decision =
   | { readonly ok: true; readonly events: readonly Draft[] }
@@ -80,6 +83,12 @@ export function decide(state: Readonly<FabricState>, command: Command): Decision
       return state.tokens.has(command.name)
         ? one({ type: "TokenRevoked", data: { name: command.name } })
         : refuse(`no token named ${command.name}`);
+    case "AddWebhook":
+      return addWebhook(state, command);
+    case "RemoveWebhook":
+      return state.webhooks.has(command.name)
+        ? one({ type: "WebhookRemoved", data: { name: command.name } })
+        : refuse(`no webhook named ${command.name}`);
   }
 }
 
@@ -180,6 +189,16 @@ function createToken(state: Readonly<FabricState>, token: Token): Decision {
   const { name, hash, scopes, expiresAt } = token;
   if (state.tokens.has(name)) return refuse(`there is a token named ${name}`);
   return one({ type: "TokenCreated", data: { name, hash, scopes: [...scopes], expiresAt } });
+}
+
+function addWebhook(state: Readonly<FabricState>, target: WebhookTarget): Decision {
+  const { name, url, types, nodes } = target;
+  if (state.webhooks.has(name)) return refuse(`there is a webhook named ${name}: remove it first`);
+  if (state.webhooks.size >= WEBHOOKS_MAX) return refuse(`there are ${WEBHOOKS_MAX} webhooks`);
+  return one({
+    type: "WebhookAdded",
+    data: { name, url, types: [...types], nodes: [...nodes] },
+  });
 }
 
 function one(event: Draft): Decision {

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { parseCidr, parseIp, parseMac } from "./address.ts";
 import { isNodeName } from "./name.ts";
 import { isShallow } from "./network-config-keys.ts";
+import { isWebhookUrl } from "./webhook.ts";
 
 const ip = z.string().refine((text) => parseIp(text) === text, "expected a canonical IP address");
 const cidr = z.string().refine((text) => parseCidr(text) === text, "expected a canonical prefix");
@@ -78,6 +79,15 @@ const data = {
     expiresAt: z.iso.datetime().nullable(),
   }),
   TokenRevoked: z.object({ name }),
+  WebhookAdded: z.object({
+    name,
+    url: z.string().refine(isWebhookUrl, "expected an http or https URL"),
+    /** Which events; empty for all. Not an enum: a later program may know more types. */
+    types: z.array(z.string().regex(/^[A-Za-z]{1,64}$/, "expected an event type")).max(64),
+    /** Events of which nodes; empty for all. */
+    nodes: z.array(nodeName).max(256),
+  }),
+  WebhookRemoved: z.object({ name }),
   NodeJoined: member,
   NodeUpdated: member,
   NodeLeft: z.object({ node: nodeName, reason: text }),
@@ -86,6 +96,28 @@ const data = {
   LeaseReleased: z.object({ node: nodeName, epoch, subnets }),
   /** `node` proposes that the lease of `owner` is over; the log's own time decides. */
   LeaseExpired: z.object({ node: nodeName, owner: nodeName, epoch, subnets }),
+  /** What the kernel of `node` asked for since it last said so; at most one a second. */
+  NeighborMissed: z.object({
+    node: nodeName,
+    /** Whose entries it holds from here on. */
+    answered: z
+      .array(
+        z.object({
+          subnet: cidr,
+          /** Node name, or `peer:<name>`. */
+          peer: z.string().min(1).max(300),
+          /** From the question to the entry being there; null for one that was found in place. */
+          waitedUs: z.int().nonnegative().nullable(),
+        }),
+      )
+      .max(256),
+    /** Addresses that nobody owns. */
+    unknown: z.array(z.object({ address: ip, count: z.int().positive() })).max(32),
+    /** Further questions about such addresses. */
+    suppressed: z.int().nonnegative(),
+  }),
+  /** Peers whose entries `node` no longer holds. */
+  NeighborAged: z.object({ node: nodeName, subnets: z.array(cidr).min(1).max(256) }),
   DriftHealed: z.object({
     node: nodeName,
     /** How many objects were put right; `items` holds at most the first 32. */
@@ -133,6 +165,8 @@ export const eventVersion: { readonly [T in EventType]: number } = {
   LeaseRevoked: 1,
   TokenCreated: 1,
   TokenRevoked: 1,
+  WebhookAdded: 1,
+  WebhookRemoved: 1,
   NodeJoined: 1,
   NodeUpdated: 1,
   NodeLeft: 1,
@@ -140,6 +174,8 @@ export const eventVersion: { readonly [T in EventType]: number } = {
   LeaseRenewed: 1,
   LeaseReleased: 1,
   LeaseExpired: 1,
+  NeighborMissed: 1,
+  NeighborAged: 1,
   DriftHealed: 1,
   HostDegraded: 1,
   HostRecovered: 1,

@@ -1,11 +1,12 @@
-// What operators say: the configuration, reservations, foreign peers, tokens.
+// What operators say: the configuration, reservations, foreign peers, tokens, webhooks.
 
-import { overlaps, prefixOf } from "./address.ts";
 import type { EventOf } from "./event.ts";
 import { dropLease, withdraw } from "./fold-lease.ts";
+import { dropHeld, switchHeld } from "./fold-miss.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import { inPool } from "./pool.ts";
 import type { FabricState, ForeignPeer } from "./state.ts";
+import { giveBack, inTheWay, take } from "./taken.ts";
 import { accepted, against, lost, type Verdict } from "./verdict.ts";
 
 type AdminEvent = EventOf<
@@ -16,6 +17,8 @@ type AdminEvent = EventOf<
   | "LeaseRevoked"
   | "TokenCreated"
   | "TokenRevoked"
+  | "WebhookAdded"
+  | "WebhookRemoved"
 >;
 
 export function foldAdmin(state: FabricState, event: AdminEvent): Verdict {
@@ -37,13 +40,27 @@ export function foldAdmin(state: FabricState, event: AdminEvent): Verdict {
       return state.tokens.delete(event.data.name)
         ? accepted
         : lost(`no token named ${event.data.name}`);
+    case "WebhookAdded":
+      return addWebhook(state, event.data);
+    case "WebhookRemoved":
+      return state.webhooks.delete(event.data.name)
+        ? accepted
+        : lost(`no webhook named ${event.data.name}`);
   }
+}
+
+/** One that is there stays as it is: its place in the log is what its cursor and secret hang on. */
+function addWebhook(state: FabricState, data: EventOf<"WebhookAdded">["data"]): Verdict {
+  if (state.webhooks.has(data.name)) return lost(`there is a webhook named ${data.name}`);
+  state.webhooks.set(data.name, { ...data, addedSeq: state.seq });
+  return accepted;
 }
 
 /** Leases that are no subnets of the new pool end here; their holders claim again. */
 function configure(state: FabricState, document: unknown): Verdict {
   const parsed = parseNetworkConfig(document);
   if (!parsed.ok) return against(`config.${parsed.reason}`);
+  const before = state.config;
   state.config = parsed.config;
   state.configDocument = parsed.document;
   state.configSeq = state.seq;
@@ -54,14 +71,16 @@ function configure(state: FabricState, document: unknown): Verdict {
       pools.every((pool) => lease.subnets.some((subnet) => inPool(pool, subnet)));
     if (!fits) dropLease(state, lease.node);
   }
+  switchHeld(state, before);
   return accepted;
 }
 
 function addPeer(state: FabricState, data: ForeignPeer): Verdict {
   const clash = peerClash(state, data);
   if (clash !== null) return lost(clash);
-  forgetEndpoints(state, data.name);
+  forgetPeer(state, data.name);
   state.peers.set(data.name, data);
+  take(state.taken, data.subnet, data.name);
   state.endpoints.set(data.publicIp, peerHolder(data.name));
   if (data.vtepMac !== null) state.endpoints.set(data.vtepMac, peerHolder(data.name));
   return accepted;
@@ -69,14 +88,10 @@ function addPeer(state: FabricState, data: ForeignPeer): Verdict {
 
 /** What this peer gets in the way of, in words, or null. */
 export function peerClash(state: Readonly<FabricState>, data: ForeignPeer): string | null {
-  const wanted = prefixOf(data.subnet);
-  for (const peer of state.peers.values()) {
-    if (peer.name !== data.name && overlaps(wanted, prefixOf(peer.subnet))) {
-      return `${data.subnet} overlaps peer ${peer.name}`;
-    }
-  }
-  for (const [subnet, node] of state.owners) {
-    if (overlaps(wanted, prefixOf(subnet))) return `${data.subnet} overlaps ${subnet} of ${node}`;
+  for (const { subnet, peer } of inTheWay(state.taken, data.subnet)) {
+    if (peer === data.name) continue;
+    if (peer !== null) return `${data.subnet} overlaps peer ${peer}`;
+    return `${data.subnet} overlaps ${subnet} of ${state.owners.get(subnet) ?? "a lease"}`;
   }
   for (const endpoint of [data.publicIp, data.vtepMac]) {
     const holder = endpoint === null ? undefined : state.endpoints.get(endpoint);
@@ -88,14 +103,17 @@ export function peerClash(state: Readonly<FabricState>, data: ForeignPeer): stri
 }
 
 function removePeer(state: FabricState, name: string): Verdict {
-  forgetEndpoints(state, name);
+  forgetPeer(state, name);
   return state.peers.delete(name) ? accepted : lost(`no peer named ${name}`);
 }
 
-function forgetEndpoints(state: FabricState, name: string): void {
+/** Its endpoints and its subnet are free from here on; its place in `peers` stays. */
+function forgetPeer(state: FabricState, name: string): void {
   const peer = state.peers.get(name);
   if (peer === undefined) return;
+  giveBack(state.taken, peer.subnet);
   state.endpoints.delete(peer.publicIp);
+  dropHeld(state, [peer.subnet]);
   if (peer.vtepMac !== null) state.endpoints.delete(peer.vtepMac);
 }
 

@@ -1,10 +1,13 @@
 // Who owns which subnet. All ownership changes of the fold are in this file; they keep one
-// invariant: `owners` holds exactly the subnets of `leases`, and no two leases overlap.
+// invariant: `owners` holds exactly the subnets of `leases`, `taken` those and the foreign peers',
+// and no two of them overlap.
 
 import { type Cidr, overlaps, prefixOf } from "./address.ts";
 import type { EventOf } from "./event.ts";
+import { dropHeld } from "./fold-miss.ts";
 import { inPool } from "./pool.ts";
 import type { FabricState, Lease, Node } from "./state.ts";
+import { giveBack, inTheWay, take } from "./taken.ts";
 import { accepted, against, lost, type Verdict } from "./verdict.ts";
 
 type LeaseEvent = EventOf<"LeaseClaimed" | "LeaseRenewed" | "LeaseReleased" | "LeaseExpired">;
@@ -70,8 +73,8 @@ export function takenBy(state: FabricState, subnet: Cidr, node: string): string 
     if (reservation.node === node || !overlaps(wanted, prefixOf(reservation.subnet))) continue;
     return reservation.node === null ? "is reserved" : `is reserved for ${reservation.node}`;
   }
-  for (const peer of state.peers.values()) {
-    if (overlaps(wanted, prefixOf(peer.subnet))) return `overlaps peer ${peer.name}`;
+  for (const { peer } of inTheWay(state.taken, subnet)) {
+    if (peer !== null) return `overlaps peer ${peer}`;
   }
   return null;
 }
@@ -81,7 +84,10 @@ function grant(state: FabricState, node: Node, data: EventOf<"LeaseClaimed">["da
   node.previous = data.subnets;
   node.revoked = [];
   node.heardMs = state.timeMs;
-  for (const subnet of data.subnets) state.owners.set(subnet, node.node);
+  for (const subnet of data.subnets) {
+    state.owners.set(subnet, node.node);
+    take(state.taken, subnet, null);
+  }
   state.leases.set(node.node, {
     node: node.node,
     epoch: data.epoch,
@@ -98,6 +104,8 @@ function renew(state: FabricState, data: EventOf<"LeaseRenewed">["data"]): Verdi
   const lease = state.leases.get(data.node);
   const fault = mismatch(lease, data);
   if (lease === undefined || fault !== null) return lost(fault ?? "no lease");
+  // The next renewal brings this very array (codec-memo.ts), which needs no comparison.
+  if (lease.subnets[0] === data.subnets[0]) lease.subnets = data.subnets;
   lease.renewedMs = state.timeMs;
   lease.ttlSeconds = data.ttlSeconds;
   lease.expiresMs = state.timeMs + data.ttlSeconds * 1000;
@@ -140,6 +148,7 @@ function mismatch(lease: Lease | undefined, data: Claimed): string | null {
 }
 
 function sameSubnets(a: readonly Cidr[], b: readonly Cidr[]): boolean {
+  if (a === b) return true;
   if (a.length !== b.length) return false;
   for (const subnet of a) if (!b.includes(subnet)) return false;
   return true;
@@ -149,7 +158,11 @@ function sameSubnets(a: readonly Cidr[], b: readonly Cidr[]): boolean {
 export function dropLease(state: FabricState, node: string): void {
   const lease = state.leases.get(node);
   if (lease === undefined) return;
-  for (const subnet of lease.subnets) state.owners.delete(subnet);
+  for (const subnet of lease.subnets) {
+    state.owners.delete(subnet);
+    giveBack(state.taken, subnet);
+  }
+  dropHeld(state, lease.subnets);
   state.leases.delete(node);
 }
 

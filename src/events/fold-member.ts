@@ -2,7 +2,7 @@
 // across restarts, a new underlay address and a new MAC. What two nodes may not share is an
 // endpoint: the kernels of all others could not tell them apart.
 
-import type { EventOf, Member } from "./event.ts";
+import { type EventOf, eventData, type Member } from "./event.ts";
 import { dropLease, endpointsOf, withdraw } from "./fold-lease.ts";
 import type { FabricState, Node } from "./state.ts";
 import { accepted, lost, type Verdict } from "./verdict.ts";
@@ -57,13 +57,31 @@ function join(state: FabricState, data: Member): Verdict {
 
 function update(state: FabricState, data: Member): Verdict {
   const known = state.nodes.get(data.node);
-  const fault = notMember(state, data) ?? endpointClash(state, data);
-  if (known === undefined || fault !== null) return lost(fault ?? `${data.node} has not joined`);
+  const stranger = notMember(state, data);
+  if (known === undefined || stranger !== null) {
+    return lost(stranger ?? `${data.node} has not joined`);
+  }
+  if (saysTheSame(known, data)) {
+    // A present member holds its endpoints: nobody can be in its way.
+    known.updatedSeq = state.seq;
+    known.heardMs = state.timeMs;
+    return accepted;
+  }
+  const clash = endpointClash(state, data);
+  if (clash !== null) return lost(clash);
   evictAbandoned(state, data);
   withdraw(state, known);
   enter(state, { ...known, ...data, present: true, updatedSeq: state.seq, heardMs: state.timeMs });
   return accepted;
 }
+
+/** True when nothing changed, as far as a look at each field tells; false may be wrong. */
+function saysTheSame(known: Member, data: Member): boolean {
+  for (const key of MEMBER_KEYS) if (known[key] !== data[key]) return false;
+  return true;
+}
+
+const MEMBER_KEYS = eventData.NodeUpdated.keyof().options;
 
 /** Why `data` does not speak for a present member, or null. */
 export function notMember(state: Readonly<FabricState>, data: Member): string | null {

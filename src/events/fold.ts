@@ -8,6 +8,7 @@ import type { Event, EventType } from "./event.ts";
 import { foldAdmin } from "./fold-admin.ts";
 import { foldLease } from "./fold-lease.ts";
 import { foldMember } from "./fold-member.ts";
+import { foldMiss } from "./fold-miss.ts";
 import type { Recorded } from "./log.ts";
 import type { FabricState } from "./state.ts";
 import { accepted, against, type Verdict } from "./verdict.ts";
@@ -60,6 +61,8 @@ function foldEvent(state: FabricState, event: Event): Verdict {
     case "LeaseRevoked":
     case "TokenCreated":
     case "TokenRevoked":
+    case "WebhookAdded":
+    case "WebhookRemoved":
       return foldAdmin(state, event);
     case "NodeJoined":
     case "NodeUpdated":
@@ -70,6 +73,9 @@ function foldEvent(state: FabricState, event: Event): Verdict {
     case "LeaseReleased":
     case "LeaseExpired":
       return foldLease(state, event);
+    case "NeighborMissed":
+    case "NeighborAged":
+      return foldMiss(state, event);
     case "DriftHealed":
     case "HostDegraded":
     case "HostRecovered":

@@ -24,10 +24,15 @@ export interface FabricStreams {
   readonly statusSubjects: string;
   readonly checkpoints: string;
   readonly checkpointSubject: string;
+  readonly webhooks: string;
+  /** Precedes `<id>.failing` and `<id>.dead.<seq>`. */
+  readonly webhookPrefix: string;
 }
 
 const NANOS_PER_MS = 1e6;
 const DUPLICATE_WINDOW_MS = 120_000;
+const WEBHOOK_BYTES_MAX = 64 << 20;
+const WEBHOOK_AGE_MS = 30 * 24 * 3_600_000;
 
 /** The other subjects are outside `heddle.>`, which belongs to the log. */
 export function fabricStreams(fabric: string): FabricStreams {
@@ -38,6 +43,8 @@ export function fabricStreams(fabric: string): FabricStreams {
     statusSubjects: `heddle-status.${fabric}.*`,
     checkpoints: `${streamName(fabric)}_CHECKPOINTS`,
     checkpointSubject: checkpointSubject(fabric),
+    webhooks: `${streamName(fabric)}_WEBHOOKS`,
+    webhookPrefix: `heddle-webhook.${fabric}.`,
   };
 }
 
@@ -57,6 +64,12 @@ export async function createCheckpoints(link: NatsLink, names: FabricStreams): P
   const { config } = await link.ask(({ jsm }) => jsm.streams.info(names.log));
   const { checkpoints, checkpointSubject: subject } = names;
   await ensure(link, logConfig(checkpoints, subject, config.num_replicas), logFaults);
+}
+
+/** Throws LogError: `missing` when there is no log whose webhooks these would be. */
+export async function createWebhookNotes(link: NatsLink, names: FabricStreams): Promise<void> {
+  const { config } = await link.ask(({ jsm }) => jsm.streams.info(names.log));
+  await ensure(link, webhookConfig(names, config.num_replicas), statusFaults);
 }
 
 function logConfig(name: string, subjects: string, replicas: number): Wanted {
@@ -84,6 +97,21 @@ function statusConfig(names: FabricStreams, replicas: number): Wanted {
     discard: DiscardPolicy.Old,
     num_replicas: replicas,
     max_msgs_per_subject: 1,
+  };
+}
+
+/** Dead letters are copies of what the log keeps: what is not looked at in a month may go. */
+function webhookConfig(names: FabricStreams, replicas: number): Wanted {
+  return {
+    name: names.webhooks,
+    subjects: [`${names.webhookPrefix}>`],
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.Old,
+    num_replicas: replicas,
+    max_msgs_per_subject: 1,
+    max_bytes: WEBHOOK_BYTES_MAX,
+    max_age: WEBHOOK_AGE_MS * NANOS_PER_MS,
   };
 }
 

@@ -1,16 +1,19 @@
 // The log on NATS JetStream: composes the connection, the streams, the reader and the appender into
 // the EventLog port. Which facts about servers and client shaped it: see each sibling file.
 
-import type { Inquiry } from "./inquiry.ts";
+import type { FoundInquiry, Inquiry } from "./inquiry.ts";
 import { type EventLog, LogError, type LogInfo, type Recorded } from "./log.ts";
 import { append } from "./log-jetstream-append.ts";
 import type { NatsOptions } from "./log-jetstream-options.ts";
 import { PullReader, untilAborted } from "./log-jetstream-pull.ts";
 import { createCheckpoints, createStreams, fabricStreams } from "./log-jetstream-stream.ts";
 import { NatsLink } from "./nats-connect.ts";
+import { natsFoundInquiry } from "./nats-found-inquiry.ts";
 import { natsInquiry } from "./nats-inquiry.ts";
+import { natsWebhookQueue } from "./nats-webhook-queue.ts";
 import type { StatusBoard } from "./status-board.ts";
 import { statusBoard } from "./status-jetstream.ts";
+import type { WebhookQueue } from "./webhook-queue.ts";
 
 export interface LogOptions extends NatsOptions {
   readonly fabric: string;
@@ -20,10 +23,12 @@ export interface LogConnection {
   readonly log: EventLog;
   readonly status: StatusBoard;
   readonly inquiry: Inquiry;
+  readonly foundInquiry: FoundInquiry;
   /** The stream of signed checkpoints of the log, on the one subject `checkpointSubject`. */
   readonly checkpoints: EventLog;
-  /** Makes the stream of checkpoints beside the log, or accepts the one there is. Throws LogError. */
+  /** Makes the stream of checkpoints, or accepts the one there is. Throws LogError. */
   createCheckpoints(): Promise<void>;
+  readonly webhooks: WebhookQueue;
   /** Makes the fabric's streams, or accepts equal ones that exist. Throws LogError. */
   createStream(replicas: number): Promise<void>;
   connected(): boolean;
@@ -36,7 +41,8 @@ export interface LogConnection {
 
 /**
  * Fails with LogError `unreachable` or `refused` when no server can be used; with `keepTrying` it
- * returns at once, and every call throws that error until a server answers.
+ * returns after the first attempt or 250 ms, and every call throws that error until a server
+ * answers.
  */
 export async function connectLog(options: LogOptions): Promise<LogConnection> {
   const names = fabricStreams(options.fabric);
@@ -48,6 +54,8 @@ export async function connectLog(options: LogOptions): Promise<LogConnection> {
     createCheckpoints: () => createCheckpoints(link, names),
     status: statusBoard(link, names, options.fabric),
     inquiry: natsInquiry(link, options.fabric),
+    webhooks: natsWebhookQueue(link, names),
+    foundInquiry: natsFoundInquiry(link, options.fabric),
     createStream: (replicas) => createStreams(link, names, replicas),
     connected: () => link.connected(),
     serverVersion: () => link.version(),

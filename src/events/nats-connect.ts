@@ -25,6 +25,8 @@ export interface Session {
 }
 
 const TIMEOUT_MS = 2000;
+/** A server that is there answers within this, and whoever starts need not be told it is not. */
+const FIRST_DIAL_MS = 250;
 
 export class NatsLink {
   readonly timeoutMs: number;
@@ -44,8 +46,9 @@ export class NatsLink {
   }
 
   async start(): Promise<void> {
-    if (this.#options.keepTrying) this.#dialUntilUp();
-    else await this.#dial();
+    if (this.#options.keepTrying) {
+      await Promise.race([this.#dialUntilUp(), Bun.sleep(FIRST_DIAL_MS)]);
+    } else await this.#dial();
   }
 
   connected(): boolean {
@@ -136,10 +139,11 @@ export class NatsLink {
     }
   }
 
-  #dialUntilUp(): void {
-    this.#dial().catch(() => {
+  /** Resolves after the first attempt. */
+  #dialUntilUp(): Promise<void> {
+    return this.#dial().catch(() => {
       // The reason is in #why, which every call throws meanwhile.
-      if (!this.#closed) this.#redial = setTimeout(() => this.#dialUntilUp(), REDIAL_MS);
+      if (!this.#closed) this.#redial = setTimeout(() => void this.#dialUntilUp(), REDIAL_MS);
     });
   }
 
@@ -193,6 +197,6 @@ export class NatsLink {
     // file.
     if (this.#closed) return;
     this.#down(new LogError("unreachable", "connection closed by the server"));
-    this.#dialUntilUp();
+    void this.#dialUntilUp();
   }
 }

@@ -30,12 +30,27 @@ export interface VxlanBackend {
   readonly gbp: boolean;
   readonly learning: boolean;
   readonly mode: Mode;
+  /** Most recently used peers whose entries stay when idle; 0 unless the mode is hybrid. */
+  readonly hotPeers: number;
   /** For the modes of a flat segment, else null. */
   readonly flood: Flood | null;
 }
 
-type Mode = "proactive" | FloodMode;
-const MODES: readonly string[] = ["proactive", ...FLOOD_MODES] satisfies readonly Mode[];
+/**
+ * Which peers' neighbours and forwarding entries a host keeps: everybody's, those that its kernel
+ * asked for and uses, or these and some that it used last; or a flat segment, which has none.
+ */
+export type Mode = "proactive" | DemandMode | FloodMode;
+type DemandMode = "on-miss" | "hybrid";
+const DEMAND_MODES = ["on-miss", "hybrid"] as const satisfies readonly DemandMode[];
+const MODES: readonly string[] = ["proactive", ...DEMAND_MODES, ...FLOOD_MODES];
+const HOT_PEERS = 64;
+/** An entry costs two kernel objects; with more, proactive is the better word for it. */
+const HOT_PEERS_MAX = 65_535;
+
+export function isOnDemand({ mode }: VxlanBackend): boolean {
+  return mode === "on-miss" || mode === "hybrid";
+}
 
 export interface UdpBackend {
   readonly type: "udp";
@@ -62,6 +77,7 @@ const VXLAN_KEYS = [
   "GBP",
   "Learning",
   "Mode",
+  "HotPeers",
   ...FLOOD_KEYS,
 ] as const;
 
@@ -103,8 +119,17 @@ function parseVxlan(document: Document, usual: Family): VxlanBackend {
     gbp: optional(document, "GBP", truth, path) ?? false,
     learning: optional(document, "Learning", truth, path) ?? flood !== null,
     mode,
+    hotPeers: readHotPeers(document, mode, path),
     flood,
   };
+}
+
+function readHotPeers(document: Document, mode: Mode, path: string): number {
+  const hotPeers = optional(document, "HotPeers", numberIn(1, HOT_PEERS_MAX), path);
+  if (hotPeers !== undefined && mode !== "hybrid") {
+    throw words(`${path}HotPeers`, `only with Mode hybrid, not ${mode}`);
+  }
+  return mode === "hybrid" ? (hotPeers ?? HOT_PEERS) : 0;
 }
 
 function parseUdp(document: Document): UdpBackend {
@@ -119,7 +144,6 @@ function parseUdp(document: Document): UdpBackend {
 
 function modeOf(value: Json, key: string): Mode {
   if (typeof value === "string" && MODES.includes(value)) return value as Mode;
-  if (value === "on-miss") throw words(key, "on-miss is not available yet");
   throw words(key, `expected ${MODES.join(", ")}, got ${JSON.stringify(value)}`);
 }
 
@@ -136,6 +160,7 @@ export function backendDocument(backend: Backend): Document {
     GBP: backend.gbp,
     Learning: backend.learning,
     Mode: backend.mode,
+    ...(backend.mode === "hybrid" ? { HotPeers: backend.hotPeers } : {}),
     ...(backend.flood === null ? {} : floodDocument(backend.flood)),
   };
 }

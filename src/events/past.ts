@@ -39,14 +39,18 @@ export function noSuchPoint({ name, point }: Until, why: string): PastError {
   return new PastError("no-such-point", `${name} ${point.text}: ${why}`, name);
 }
 
-/** The state at `until`, or at the head. Throws PastError when the log does not reach there. */
+/**
+ * The state at `until`, or at the head, with the entries that `node` holds. Throws PastError when
+ * the log does not reach there.
+ */
 export async function foldTo(
   log: EventLog,
   fabric: string,
   until: Until | null,
   nowMs: number,
+  node: string | null = null,
 ): Promise<FabricState> {
-  const state = initialState(fabric);
+  const state = initialState(fabric, node);
   await foldOn(log, state, until, nowMs);
   return state;
 }

@@ -8,7 +8,7 @@ import type { FabricState } from "./state.ts";
 import { orderedDocument, type StateDocument, stateFrom } from "./state-document.ts";
 
 /** Raise when the fold's rules or the state's shape change: old snapshots are then refolded. */
-const SNAPSHOT_SCHEMA = 1;
+const SNAPSHOT_SCHEMA = 2;
 
 /** Where a reader stands in a log, and how it knows that log again. */
 export interface Position {

@@ -1,18 +1,24 @@
 // A folded state as plain JSON and back: what snapshots hold, what surfaces show, and what the web
 // page folds and plans from.
 
+import type { Cidr } from "./address.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import type { Json } from "./network-config-keys.ts";
 import { type FabricState, initialState } from "./state.ts";
+import { take } from "./taken.ts";
 
 /** Maps become arrays in key order, so equal states give equal text. */
 export function stateDocument(state: Readonly<FabricState>): StateDocument {
   return documentOf(state, (map) => [...map].sort(byKey));
 }
 
-/** Maps become arrays in the order in which the log filled them. */
+/**
+ * Maps become arrays in the order in which the log filled them. With what the reader's own node
+ * holds on demand, which is no part of what all agree on.
+ */
 export function orderedDocument(state: Readonly<FabricState>): StateDocument {
-  return documentOf(state, (map) => [...map]);
+  const held = { node: state.held.node, subnets: [...state.held.subnets] };
+  return { ...documentOf(state, (map) => [...map]), held };
 }
 
 type Entries = <V>(map: ReadonlyMap<string, V>) => readonly (readonly [string, V])[];
@@ -31,6 +37,7 @@ function documentOf(state: Readonly<FabricState>, entries: Entries): StateDocume
     reservations: values(state.reservations),
     peers: values(state.peers),
     tokens: values(state.tokens),
+    webhooks: values(state.webhooks),
     endpoints: Object.fromEntries(entries(state.endpoints)),
     quarantine: state.quarantine,
   };
@@ -50,8 +57,10 @@ export interface StateDocument {
   readonly reservations: readonly Of<"reservations">[];
   readonly peers: readonly Of<"peers">[];
   readonly tokens: readonly Of<"tokens">[];
+  readonly webhooks: readonly Of<"webhooks">[];
   readonly endpoints: { readonly [endpoint: string]: string };
   readonly quarantine: FabricState["quarantine"];
+  readonly held?: { readonly node: string | null; readonly subnets: readonly Cidr[] };
 }
 
 function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): number {
@@ -60,7 +69,9 @@ function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): nu
 
 /** Null if its configuration is not accepted any more. */
 export function stateFrom(document: StateDocument): FabricState | null {
-  const state = initialState(document.fabric);
+  const { held } = document;
+  const state = initialState(document.fabric, held?.node ?? null);
+  for (const subnet of held?.subnets ?? []) state.held.subnets.add(subnet);
   state.seq = document.seq;
   state.changedSeq = document.changedSeq;
   state.timeMs = document.timeMs;
@@ -74,13 +85,20 @@ export function stateFrom(document: StateDocument): FabricState | null {
   for (const node of document.nodes) state.nodes.set(node.node, node);
   for (const lease of document.leases) {
     state.leases.set(lease.node, lease);
-    for (const subnet of lease.subnets) state.owners.set(subnet, lease.node);
+    for (const subnet of lease.subnets) {
+      state.owners.set(subnet, lease.node);
+      take(state.taken, subnet, null);
+    }
   }
   for (const reservation of document.reservations) {
     state.reservations.set(reservation.subnet, reservation);
   }
-  for (const peer of document.peers) state.peers.set(peer.name, peer);
+  for (const peer of document.peers) {
+    state.peers.set(peer.name, peer);
+    take(state.taken, peer.subnet, peer.name);
+  }
   for (const token of document.tokens) state.tokens.set(token.name, token);
+  for (const webhook of document.webhooks) state.webhooks.set(webhook.name, webhook);
   for (const [endpoint, holder] of Object.entries(document.endpoints)) {
     state.endpoints.set(endpoint, holder);
   }

@@ -6,6 +6,8 @@ import type { Cidr, Ip, Mac } from "./address.ts";
 import type { EventType, Member } from "./event.ts";
 import type { FabricConfig } from "./network-config.ts";
 import type { Document } from "./network-config-keys.ts";
+import { noneTaken, type TakenSubnets } from "./taken.ts";
+import type { Webhook } from "./webhook.ts";
 
 export interface Node extends Member {
   /** False after it left, or after its lease expired: then it has no say and no routes. */
@@ -25,7 +27,7 @@ export interface Node extends Member {
 export interface Lease {
   readonly node: string;
   readonly epoch: number;
-  readonly subnets: readonly Cidr[];
+  subnets: readonly Cidr[];
   readonly claimedSeq: number;
   readonly claimedMs: number;
   renewedMs: number;
@@ -67,6 +69,16 @@ export interface Quarantined {
   readonly reason: string;
 }
 
+/**
+ * Which peers' entries one host holds by its own word, least recently asked for first. Every reader
+ * follows one host at most: N hosts with N peers each would be N² in every host's memory.
+ */
+export interface Held {
+  readonly node: string | null;
+  /** Never more than there are subnets of others. */
+  readonly subnets: Set<Cidr>;
+}
+
 export interface FabricState {
   readonly fabric: string;
   /** Last record folded; 0 before the first. */
@@ -84,15 +96,21 @@ export interface FabricState {
   readonly leases: Map<string, Lease>;
   /** Subnet to node, for every subnet of every live lease. */
   readonly owners: Map<Cidr, string>;
+  /** Every subnet of every live lease and of every foreign peer. */
+  readonly taken: TakenSubnets;
   /** Underlay address or VTEP MAC to the node or peer that answers there. */
   readonly endpoints: Map<Ip | Mac, string>;
   readonly reservations: Map<Cidr, Reservation>;
   readonly peers: Map<string, ForeignPeer>;
   readonly tokens: Map<string, Token>;
+  /** No part of what hosts agree on: it depends on whom the reader follows. */
+  readonly held: Held;
+  readonly webhooks: Map<string, Webhook>;
   quarantine: { count: number; recent: Quarantined[] };
 }
 
-export function initialState(fabric: string): FabricState {
+/** `follow` names the node whose held entries are wanted. */
+export function initialState(fabric: string, follow: string | null = null): FabricState {
   return {
     fabric,
     seq: 0,
@@ -104,10 +122,13 @@ export function initialState(fabric: string): FabricState {
     nodes: new Map(),
     leases: new Map(),
     owners: new Map(),
+    taken: noneTaken(),
     endpoints: new Map(),
     reservations: new Map(),
     peers: new Map(),
     tokens: new Map(),
+    held: { node: follow, subnets: new Set() },
+    webhooks: new Map(),
     quarantine: { count: 0, recent: [] },
   };
 }

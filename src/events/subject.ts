@@ -28,6 +28,9 @@ function path(event: Draft): string {
     case "TokenCreated":
     case "TokenRevoked":
       return `admin.token.${nameToken(event.data.name)}`;
+    case "WebhookAdded":
+    case "WebhookRemoved":
+      return `admin.hook.${nameToken(event.data.name)}`;
     case "NodeJoined":
     case "NodeUpdated":
     case "NodeLeft":
@@ -37,6 +40,9 @@ function path(event: Draft): string {
     case "LeaseReleased":
     case "LeaseExpired":
       return `node.${nameToken(event.data.node)}.lease`;
+    case "NeighborMissed":
+    case "NeighborAged":
+      return `node.${nameToken(event.data.node)}.miss`;
     case "DriftHealed":
     case "HostDegraded":
     case "HostRecovered":

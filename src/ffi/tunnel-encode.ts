@@ -2,7 +2,16 @@
 // because the FFI truncates silently; addresses are parsed by ipaddr.js.
 
 import ipaddr from "ipaddr.js";
-import { CONFIG, ENDPOINT, LISTEN_MAX, OWN, PEER, PREFIX, QUEUES_MAX } from "./tunnel-native.ts";
+import {
+  ADOPTED,
+  CONFIG,
+  ENDPOINT,
+  LISTEN_MAX,
+  OWN,
+  PEER,
+  PREFIX,
+  QUEUES_MAX,
+} from "./tunnel-native.ts";
 
 export interface Endpoint {
   readonly ip: string;
@@ -31,7 +40,7 @@ export interface ConfigValues {
   readonly queues: number;
   readonly features: number;
   readonly listen: readonly Endpoint[];
-  readonly adopt: TunnelFds | null;
+  readonly offer: TunnelFds | null;
 }
 
 function integer(name: string, value: number, min: number, max: number): number {
@@ -50,7 +59,7 @@ function putEndpoint(view: DataView, at: number, { ip, port }: Endpoint): void {
   view.setUint8(at + ENDPOINT.family, familyNumber(bytes));
 }
 
-function deviceName(name: string): Uint8Array {
+export function deviceName(name: string): Uint8Array {
   const bytes = new TextEncoder().encode(name);
   if (bytes.length >= 1 && bytes.length <= 15 && !/[\s/\0%]/.test(name)) return bytes;
   throw new RangeError(`"${name}" is not a device name`);
@@ -65,16 +74,15 @@ export function encodeConfig(values: ConfigValues): Uint8Array {
   view.setUint32(CONFIG.queues, integer("queues", values.queues, 1, QUEUES_MAX), true);
   integer("number of listening addresses", values.listen.length, 1, LISTEN_MAX);
   view.setUint32(CONFIG.listeners, values.listen.length, true);
-  view.setUint32(CONFIG.adopted, values.adopt === null ? 0 : 1, true);
   bytes.set(deviceName(values.device), CONFIG.device);
   for (const [i, endpoint] of values.listen.entries()) {
     putEndpoint(view, CONFIG.listen + i * ENDPOINT.size, endpoint);
   }
   for (let i = 0; i < QUEUES_MAX; i++) {
-    view.setInt32(CONFIG.tunFds + i * 4, values.adopt?.tun[i] ?? -1, true);
+    view.setInt32(CONFIG.tunFds + i * 4, values.offer?.tun[i] ?? -1, true);
   }
   for (let i = 0; i < LISTEN_MAX; i++) {
-    view.setInt32(CONFIG.udpFds + i * 4, values.adopt?.udp[i] ?? -1, true);
+    view.setInt32(CONFIG.udpFds + i * 4, values.offer?.udp[i] ?? -1, true);
   }
   return bytes;
 }
@@ -124,4 +132,32 @@ export function encodePrefixes(
     view.setUint8(at + PREFIX.length, length);
   }
   return { bytes, count: rows.length };
+}
+
+/** A prefix of a peer as a predecessor's programs know it. */
+export interface AdoptedRow {
+  readonly name: string;
+  readonly slot: number;
+  readonly subnet: string;
+  readonly endpoint: Endpoint;
+  readonly capabilities: readonly string[];
+}
+
+export function decodeAdopted(bytes: Uint8Array, count: number): AdoptedRow[] {
+  const view = new DataView(bytes.buffer);
+  return Array.from({ length: count }, (_, row) => {
+    const at = row * ADOPTED.size;
+    const ip = (from: number) => bytes.subarray(from, from + 4).join(".");
+    const subnet = `${ip(at + ADOPTED.addr)}/${view.getUint32(at + ADOPTED.length, true)}`;
+    const text = bytes.subarray(at + ADOPTED.name, bytes.indexOf(0, at + ADOPTED.name));
+    const bits = view.getUint32(at + PEER.capabilities, true);
+    return {
+      // Also a row without a name must be told from others, to be pruned one day.
+      name: new TextDecoder().decode(text) || subnet,
+      slot: view.getUint32(at + PEER.slot, true),
+      subnet,
+      endpoint: { ip: ip(at), port: view.getUint16(at + ENDPOINT.port, true) },
+      capabilities: TUNNEL_CAPABILITIES.filter((_name, bit) => (bits & (1 << bit)) !== 0),
+    };
+  });
 }

@@ -6,7 +6,7 @@ import { CString, dlopen, type Pointer } from "bun:ffi";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-const ABI_VERSION = 1;
+const ABI_VERSION = 2;
 export const LISTEN_MAX = 4;
 export const QUEUES_MAX = 8;
 /** A prefix that is ours has this instead of a peer's index. */
@@ -16,19 +16,19 @@ export const ENDPOINT = { size: 20, port: 16, family: 18 } as const;
 export const PEER = { size: 28, capabilities: 20, slot: 24 } as const;
 export const PREFIX = { size: 24, peer: 16, family: 20, length: 21 } as const;
 export const CONFIG = {
-  size: 168,
+  size: 164,
   features: 4,
   mtu: 8,
   queues: 12,
   listeners: 16,
-  adopted: 20,
-  device: 24,
-  listen: 40,
-  tunFds: 120,
-  udpFds: 152,
+  device: 20,
+  listen: 36,
+  tunFds: 116,
+  udpFds: 148,
 } as const;
 export const STATUS = { size: 80, wanted: 0, active: 4, error: 8, deviceError: 72, step: 76 };
 export const PEER_COUNTERS = { size: 32 } as const;
+export const ADOPTED = { size: 292, addr: 28, length: 32, name: 36 } as const;
 
 const FUNCTIONS = {
   hp_abi_version: { args: [], returns: "u32" },
@@ -36,8 +36,11 @@ const FUNCTIONS = {
   hp_feature_name: { args: ["u32"], returns: "ptr" },
   hp_counter_name: { args: ["u32"], returns: "ptr" },
   hp_open: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
+  hp_adopted: { args: ["u64", "ptr", "u32"], returns: "i32" },
+  hp_name_slot: { args: ["u64", "u32", "ptr"], returns: "i32" },
   hp_accelerate: { args: ["u64"], returns: "i32" },
   hp_set_peers: { args: ["u64", "ptr", "u32", "ptr", "u32"], returns: "i32" },
+  hp_refresh: { args: ["u64"], returns: "i32" },
   hp_counters: { args: ["u64", "ptr", "u32"], returns: "i32" },
   hp_peer_counters: { args: ["u64", "ptr", "u32"], returns: "i32" },
   hp_status: { args: ["u64", "ptr"], returns: "i32" },
@@ -45,6 +48,7 @@ const FUNCTIONS = {
   hp_pause: { args: ["u64"], returns: "i32" },
   hp_resume: { args: ["u64"], returns: "i32" },
   hp_forget_device: { args: ["u64"], returns: "i32" },
+  hp_forget: { args: ["ptr"], returns: "i32" },
   hp_close: { args: ["u64"], returns: "i32" },
 } as const;
 
@@ -82,9 +86,10 @@ function load(path: string): Native {
   if (version !== ABI_VERSION) {
     throw new Error(`${path}: ABI version ${version}, this program needs ${ABI_VERSION}`);
   }
-  const sizes = new Uint32Array(6);
+  const structures = [ENDPOINT, PEER, PREFIX, CONFIG, STATUS, PEER_COUNTERS, ADOPTED];
+  const sizes = new Uint32Array(structures.length);
   const count = call.hp_layout(sizes, sizes.length);
-  const expected = [ENDPOINT, PEER, PREFIX, CONFIG, STATUS, PEER_COUNTERS].map(({ size }) => size);
+  const expected = structures.map(({ size }) => size);
   if (count !== expected.length || expected.some((size, i) => size !== sizes[i])) {
     throw new Error(`${path}: structure sizes ${sizes.join()}, this program needs ${expected}`);
   }

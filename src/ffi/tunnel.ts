@@ -1,12 +1,18 @@
 // The userspace tunnel: a TUN device joined to UDP sockets by the threads of native/, and by two
 // small programs in the kernel where it allows them. This class owns the handle and its lifetime;
 // packets never pass through TypeScript. Calls return at once, except that closing waits for the
-// threads to finish their round, and that opening and setPeers wait some 10 ms for the kernel to
+// threads to finish their round, and that starting and setPeers wait some 10 ms for the kernel to
 // change its programs. Addresses, routes and the MTU of the device are the reconciler's.
+//
+// A persistent tunnel leaves device and programs in the kernel when it ends, however it ends; the
+// next one finds them there, and takes a predecessor's descriptors where it is offered them.
 
 import { NativeError } from "./libc.ts";
 import { withNetns } from "./netns.ts";
 import {
+  type AdoptedRow,
+  decodeAdopted,
+  deviceName,
   type Endpoint,
   encodeConfig,
   encodePeers,
@@ -15,7 +21,7 @@ import {
   type TunnelPeer,
 } from "./tunnel-encode.ts";
 import { tunnelError } from "./tunnel-error.ts";
-import { LISTEN_MAX, native, PEER_COUNTERS, QUEUES_MAX, STATUS } from "./tunnel-native.ts";
+import { ADOPTED, LISTEN_MAX, native, PEER_COUNTERS, QUEUES_MAX, STATUS } from "./tunnel-native.ts";
 
 export interface TunnelOptions {
   readonly device: string;
@@ -27,11 +33,16 @@ export interface TunnelOptions {
   readonly listen: readonly Endpoint[];
   /** Names from `features()` that are wanted or not; what is not named has its default. */
   readonly features?: Readonly<Record<string, boolean>>;
-  /** Peers and own prefixes to start with: packets flow before the rest of opening is done. */
+  /** Peers and own prefixes to start with. */
   readonly peers?: readonly TunnelPeer[];
   readonly own?: readonly string[];
-  /** Descriptors of a predecessor, as its `fds()` told; taken over when open succeeds. */
-  readonly adopt?: TunnelFds;
+  /** Forward nothing before `start`, so that the peers can be told first. */
+  readonly held?: boolean;
+  /**
+   * Descriptors of a predecessor. When open succeeds they are this tunnel's: what fits is used, the
+   * rest is closed.
+   */
+  readonly offer?: TunnelFds;
 }
 
 export interface TunnelFeature {
@@ -60,31 +71,37 @@ const OFF_BY_DEFAULT = new Set(["persist", "tun-napi"]);
 
 export class Tunnel {
   readonly device: string;
+  readonly #netns: string | null;
   #handle: bigint | null;
   readonly #slots = new Map<string, number>();
   #nextSlot = 0;
 
-  private constructor(device: string, handle: bigint) {
+  private constructor(device: string, netns: string | null, handle: bigint) {
     this.device = device;
+    this.#netns = netns;
     this.#handle = handle;
   }
 
-  /** Makes or re-attaches the device, binds the sockets and starts the threads. */
+  /** Makes or re-attaches the device, binds the sockets and, unless held, starts. */
   static open(options: TunnelOptions): Tunnel {
     const { call } = native();
-    const { device, mtuBytes, listen, queues = 1, adopt = null } = options;
+    const { device, mtuBytes, listen, queues = 1, offer = null, netns = null } = options;
     const features = featureBits(options.features ?? {});
-    const config = encodeConfig({ device, mtuBytes, queues, listen, features, adopt });
+    const config = encodeConfig({ device, mtuBytes, queues, listen, features, offer });
     const status = new Uint8Array(STATUS.size);
     const out = new BigUint64Array(1);
-    const done = withNetns(options.netns ?? null, () => call.hp_open(config, status, out));
+    const done = withNetns(netns, () => call.hp_open(config, status, out));
     if (done < 0) {
       const step = new DataView(status.buffer).getUint32(STATUS.step, true);
       throw tunnelError(step, -done, options);
     }
-    const tunnel = new Tunnel(device, out[0] ?? 0n);
+    const tunnel = new Tunnel(device, netns, out[0] ?? 0n);
     try {
-      tunnel.#start(options);
+      for (const { name, slot } of tunnel.#rows()) tunnel.#keepSlot(name, slot);
+      if (options.held !== true) {
+        tunnel.setPeers(options.peers ?? [], options.own ?? []);
+        tunnel.start();
+      }
     } catch (error) {
       tunnel.close();
       throw error;
@@ -92,11 +109,35 @@ export class Tunnel {
     return tunnel;
   }
 
-  #start({ peers = [], own = [], netns = null }: TunnelOptions): void {
-    this.setPeers(peers, own);
-    withNetns(netns, () => native().call.hp_accelerate(this.#open()));
-    // Again, for the programs that are in the kernel only now.
-    this.setPeers(peers, own);
+  /** Removes the programs that a process left for a device, where no tunnel is open for it. */
+  static forget(device: string, netns: string | null): void {
+    const name = new Uint8Array([...deviceName(device), 0]);
+    const done = withNetns(netns, () => native().call.hp_forget(name));
+    if (done < 0) throw new NativeError("hp_forget", -done);
+  }
+
+  /** Starts the threads, then the programs in the kernel. Peers must have been told before. */
+  start(): void {
+    this.resume();
+    withNetns(this.#netns, () => native().call.hp_accelerate(this.#open()));
+  }
+
+  /** Peers that a predecessor's programs carry: their IPv4 part, which is all that those know. */
+  adopted(): TunnelPeer[] {
+    const peers = new Map<string, TunnelPeer>();
+    for (const { name, subnet, endpoint, capabilities } of this.#rows()) {
+      const subnets = [...(peers.get(name)?.subnets ?? []), subnet];
+      peers.set(name, { name, subnets, endpoint, capabilities });
+    }
+    return [...peers.values()];
+  }
+
+  #rows(): AdoptedRow[] {
+    const { call } = native();
+    const count = call.hp_adopted(this.#open(), new Uint8Array(ADOPTED.size), 0);
+    const bytes = new Uint8Array(Math.max(1, count) * ADOPTED.size);
+    const now = call.hp_adopted(this.#open(), bytes, count);
+    return decodeAdopted(bytes, Math.min(count, now));
   }
 
   /**
@@ -117,12 +158,25 @@ export class Tunnel {
     if (done < 0) throw new NativeError("hp_set_peers", -done);
   }
 
+  /** Looks whether routes have changed, by which the programs in the kernel must go. */
+  refresh(): void {
+    const done = native().call.hp_refresh(this.#open());
+    if (done < 0) throw new NativeError("hp_refresh", -done);
+  }
+
   #slotOf(name: string): number {
     const known = this.#slots.get(name);
     if (known !== undefined) return known;
-    const slot = this.#nextSlot++;
-    this.#slots.set(name, slot);
+    const slot = this.#nextSlot;
+    this.#keepSlot(name, slot);
+    const done = native().call.hp_name_slot(this.#open(), slot, Buffer.from(`${name}\0`));
+    if (done < 0) throw new NativeError("hp_name_slot", -done);
     return slot;
+  }
+
+  #keepSlot(name: string, slot: number): void {
+    this.#slots.set(name, slot);
+    this.#nextSlot = Math.max(this.#nextSlot, slot + 1);
   }
 
   counters(): TunnelCounters {
@@ -191,7 +245,7 @@ export class Tunnel {
     return new DataView(bytes.buffer);
   }
 
-  /** Open descriptors, to be inherited by a successor. They are close-on-exec by themselves. */
+  /** Open descriptors, for a successor or for whoever keeps them. They are close-on-exec. */
   fds(): TunnelFds {
     const tun = new Int32Array(QUEUES_MAX);
     const udp = new Int32Array(LISTEN_MAX);
@@ -210,9 +264,9 @@ export class Tunnel {
     if (done < 0) throw new NativeError("hp_resume", -done);
   }
 
-  /** Lets a persistent device vanish with its last descriptor. */
+  /** Lets a persistent device vanish with its last descriptor, and its programs at once. */
   forgetDevice(): void {
-    const done = native().call.hp_forget_device(this.#open());
+    const done = withNetns(this.#netns, () => native().call.hp_forget_device(this.#open()));
     if (done < 0) throw new NativeError("hp_forget_device", -done);
   }
 

@@ -3,6 +3,7 @@
 
 import { Hono } from "hono";
 import type { AgentPort } from "../agent/agent-port.ts";
+import { METRICS_TYPE } from "./metrics-type.ts";
 import { problem } from "./problem.ts";
 import { leasesView, nodesView, peersView, planView, stateView } from "./views.ts";
 
@@ -17,6 +18,12 @@ export function createAgentApp(agent: AgentPort): Hono {
     const plan = agent.plan();
     if (plan !== null) return c.json(planView(plan));
     return problem(c, 503, "there is no plan yet", { reasons: agent.status().problems });
+  });
+  app.get("/v1/found", (c) => c.json(agent.found()));
+  app.get("/metrics", async (c) => {
+    const { agentMetrics } = await import("./metrics-agent.ts");
+    const text = await agentMetrics(agent.status(), agent.ops());
+    return c.text(text, 200, { "content-type": METRICS_TYPE });
   });
   app.get("/healthz", (c) => c.json({ ok: true }));
   app.get("/readyz", (c) => {

@@ -16,6 +16,12 @@ export function alreadySo(state: Readonly<FabricState>, command: Command): boole
       const { subnet, node, note } = command;
       return isDeepStrictEqual(state.reservations.get(subnet), { subnet, node, note });
     }
+    case "AddWebhook": {
+      const { name, url, types, nodes } = command;
+      const found = state.webhooks.get(name);
+      const wanted = { name, url, types, nodes, addedSeq: found?.addedSeq };
+      return isDeepStrictEqual(found, wanted);
+    }
     case "Configure": {
       // Compared as it would be written: completed with the defaults.
       const decision = decide(state, command);

@@ -15,11 +15,17 @@ import { isProblemStatus, Problem, problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { auditRoutes } from "./routes-audit.ts";
 import { convergedRoutes } from "./routes-converged.ts";
+import { deadLetterReads, deliveriesOnRequest } from "./routes-dead-letter.ts";
 import { eventRoutes } from "./routes-events.ts";
+import { foundRoutes } from "./routes-found.ts";
 import { healthRoutes } from "./routes-health.ts";
+import { liveRoutes } from "./routes-live.ts";
+import { metricsRoutes } from "./routes-metrics.ts";
 import { pastRoutes } from "./routes-past.ts";
 import { previewRoutes } from "./routes-preview.ts";
 import { stateRoutes } from "./routes-state.ts";
+import { streamRoutes } from "./routes-stream.ts";
+import { webhookReads, webhookWrites } from "./routes-webhook.ts";
 import { configWrites, leaseWrites, peerWrites } from "./routes-write.ts";
 
 /** Routes that answer when something has happened. */
@@ -32,14 +38,23 @@ export function createApp(deps: HookDeps): HookApp {
   app.use(accessLog(deps), ...sizeLimits(), authenticate(deps), rateLimits(deps));
   app.use(timeLimit(WAITING));
   app.route("/", healthRoutes(deps));
+  app.route("/", metricsRoutes(deps));
   app.route("/", stateRoutes(deps));
+  app.route("/", liveRoutes(deps));
+  // Before the pages of events, which answer what is left of the same path.
+  app.route("/", streamRoutes(deps));
   app.route("/", eventRoutes(deps));
   app.route("/", pastRoutes(deps));
   app.route("/", previewRoutes(deps));
   app.route("/", convergedRoutes(deps));
+  app.route("/", foundRoutes(deps));
   app.route("/", peerWrites(deps));
   app.route("/", leaseWrites(deps));
   app.route("/", configWrites(deps));
+  app.route("/", webhookWrites(deps));
+  app.route("/", webhookReads(deps));
+  app.route("/", deadLetterReads(deps));
+  app.route("/", deliveriesOnRequest(deps));
   app.route("/", auditRoutes(deps));
   document(app, deps);
   app.notFound(refuseUnknown(app));

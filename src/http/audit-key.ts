@@ -12,9 +12,10 @@ import {
   sign,
   verify,
 } from "node:crypto";
-import { open, readFile, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { sha256 } from "../agent/sha256.ts";
 import { fromBase64, type Note, noteText } from "../events/checkpoint.ts";
+import { readSecretFile } from "./secret-file.ts";
 
 export interface VerifierKey {
   readonly name: string;
@@ -79,19 +80,9 @@ export async function writeSignerFile(path: string, text: string): Promise<void>
 
 /** The signer for `name` in the file. */
 export async function readSignerFile(path: string, name: string): Promise<KeyFile> {
-  let text: string;
-  try {
-    const mode = (await stat(path)).mode & 0o777;
-    if ((mode & 0o077) !== 0) {
-      const found = mode.toString(8).padStart(4, "0");
-      return { ok: false, reason: `its mode is ${found}, expected 0600: it holds a secret` };
-    }
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    return { ok: false, reason: `cannot be read (${code})` };
-  }
-  const key = parseSigner(text);
+  const file = await readSecretFile(path);
+  if (!file.ok) return file;
+  const key = parseSigner(file.text);
   if (key === null) return { ok: false, reason: "expected a key made by `heddle audit keygen`" };
   if (key.name === name) return { ok: true, key };
   return { ok: false, reason: `it is the key of ${key.name}, expected ${name}` };

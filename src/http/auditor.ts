@@ -15,6 +15,7 @@ import {
   encodeCheckpoint,
   LEAVES_MAX,
 } from "../events/checkpoint-record.ts";
+import { newestCheckpoint } from "../events/checkpoint-stream.ts";
 import { type Clock, sleep } from "../events/clock.ts";
 import { type EventLog, LogError, type Recorded } from "../events/log.ts";
 import { leafHash, sameHash } from "../events/merkle.ts";
@@ -128,29 +129,23 @@ class LogAuditor implements Auditor {
   async #lookBack(): Promise<number> {
     const { checkpoints } = this.#deps;
     const { lastSeq } = await checkpoints.info();
-    for (let seq = lastSeq; seq > 0; seq--) {
-      const record = await checkpoints.get(seq);
-      const found = record === null ? null : this.#believed(record);
-      if (found === null) continue;
-      this.#compare(found);
-      break;
-    }
+    const found = await newestCheckpoint(checkpoints, lastSeq, (each) => this.#isBelieved(each));
+    if (found !== null) this.#compare(found);
     return lastSeq;
   }
 
   #take(record: Recorded): void {
     this.#seen = Math.max(this.#seen ?? 0, record.seq);
-    const found = this.#believed(record);
-    if (found !== null) this.#compare(found);
+    const found = decodeCheckpoint(record);
+    if (found !== null && this.#isBelieved(found)) this.#compare(found);
     else this.#deps.logger.warn("not a checkpoint of this key", { seq: record.seq });
   }
 
   /** Without a key nobody is believed more than another: what fits the log is true all the same. */
-  #believed(record: Recorded): CheckpointRecord | null {
+  #isBelieved({ checkpoint, note }: CheckpointRecord): boolean {
     const { key } = this.#deps;
-    const found = decodeCheckpoint(record);
-    if (found === null || found.checkpoint.origin !== this.#origin) return null;
-    return key === null || signedBy(found.note, key) === "valid" ? found : null;
+    if (checkpoint.origin !== this.#origin) return false;
+    return key === null || signedBy(note, key) === "valid";
   }
 
   #compare(found: CheckpointRecord): void {
@@ -169,7 +164,8 @@ class LogAuditor implements Auditor {
     const { key, logger } = this.#deps;
     const at = leaves.findIndex((leaf, i) => !sameHash(leaf, this.tree.leaf(from - 1 + i)));
     const where = at < 0 ? `one of the first ${checkpoint.size} records` : `sequence ${from + at}`;
-    const reason = `${where} is not the record that was signed in the checkpoint of ${checkpoint.size}`;
+    const signed = `signed in the checkpoint of ${checkpoint.size}`;
+    const reason = `${where} is not the record that was ${signed}`;
     // Without a key it may be anybody's lie.
     if (key !== null) this.#contradiction ??= reason;
     logger.error("the log contradicts a checkpoint", { reason });

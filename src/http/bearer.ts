@@ -19,6 +19,13 @@ export function newToken(name: string): { readonly text: string; readonly hash: 
   return { text, hash: hashOf(text).toString("hex") };
 }
 
+const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
+
+/** The token in an Authorization header; null when it holds none. */
+export function bearerOf(header: string): string | null {
+  return BEARER.exec(header)?.[1] ?? null;
+}
+
 export type Verified =
   | { readonly ok: true; readonly caller: Caller }
   | { readonly ok: false; readonly reason: string };

@@ -4,14 +4,16 @@
 import type { BoardWatch } from "../agent/board-watch.ts";
 import type { Logger } from "../agent/logger.ts";
 import type { Clock } from "../events/clock.ts";
-import type { Inquiry } from "../events/inquiry.ts";
+import type { FoundInquiry, Inquiry } from "../events/inquiry.ts";
 import type { EventLog } from "../events/log.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 import type { SignerKey } from "./audit-key.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Follower } from "./follower.ts";
 import type { History } from "./history.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Pages } from "./pages.ts";
+import type { Sender, WebhookWorld } from "./webhook-sender.ts";
 import type { Writer } from "./writer.ts";
 
 /** What the caller has. */
@@ -21,6 +23,7 @@ export interface HookWorld {
   readonly log: EventLog;
   readonly board: StatusBoard;
   readonly inquiry: Inquiry;
+  readonly foundInquiry: FoundInquiry;
   readonly checkpoints: EventLog;
   /** Makes the stream of checkpoints, if there is none. Throws LogError. */
   readonly createCheckpoints: () => Promise<void>;
@@ -32,6 +35,7 @@ export interface HookWorld {
   readonly logger: Logger;
   /** A new unique id for an event. */
   readonly newId: () => string;
+  readonly webhooks: WebhookWorld;
 }
 
 /** What the routes have. */
@@ -42,4 +46,6 @@ export interface HookDeps extends HookWorld {
   readonly writer: Writer;
   readonly boardWatch: BoardWatch;
   readonly audit: Auditor;
+  readonly metrics: Metrics;
+  readonly sender: Sender;
 }

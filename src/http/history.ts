@@ -4,10 +4,11 @@
 // Invariant: what is answered for a point is what a fold from the first record would give.
 
 import { fold } from "../events/fold.ts";
+import { onDemand } from "../events/fold-miss.ts";
 import type { EventLog } from "../events/log.ts";
 import { noSuchPoint, type Until } from "../events/past.ts";
 import { instantOf, isoTime } from "../events/point.ts";
-import type { FabricState } from "../events/state.ts";
+import { type FabricState, initialState } from "../events/state.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { Follower } from "./follower.ts";
 import { CHUNK, Journal } from "./journal.ts";
@@ -31,6 +32,7 @@ export interface HistoryDeps {
 export class History {
   readonly journal = new Journal();
   readonly records: Records;
+  readonly #fabric: string;
   readonly #follower: Follower;
   readonly #wallMs: () => number;
   readonly #checkpoints: Checkpoints;
@@ -40,6 +42,7 @@ export class History {
   constructor(deps: HistoryDeps) {
     const { log, fabric, follower, wallMs, keptBytesMax, checkpointRecords: records } = deps;
     this.records = new Records(log, keptBytesMax);
+    this.#fabric = fabric;
     this.#follower = follower;
     this.#wallMs = wallMs;
     this.#checkpoints = new Checkpoints(fabric, records === undefined ? {} : { records });
@@ -99,6 +102,20 @@ export class History {
     for (const oldest of this.#recent.keys()) {
       if (this.#recent.size <= RECENT_MAX) break;
       this.#recent.delete(oldest);
+    }
+    return state;
+  }
+
+  /**
+   * The same with the entries that `node` holds on demand. Kept states follow nobody, so this reads
+   * the log from its first record.
+   */
+  async stateOf(node: string, seq: number): Promise<Readonly<FabricState>> {
+    const shared = await this.stateAt(seq);
+    if (onDemand(shared.config) === null) return shared;
+    const state = initialState(this.#fabric, node);
+    for await (const batch of this.records.range(1, seq)) {
+      for (const record of batch) fold(state, record);
     }
     return state;
   }

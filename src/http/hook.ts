@@ -4,10 +4,13 @@
 import { createBoardWatch } from "../agent/board-watch.ts";
 import { createApp, type HookApp } from "./app.ts";
 import { createAuditor } from "./auditor.ts";
+import { createCouriers } from "./couriers.ts";
 import type { HookDeps, HookWorld } from "./deps.ts";
 import { createFollower } from "./follower.ts";
 import { History } from "./history.ts";
+import { createMetrics } from "./metrics.ts";
 import { Pages } from "./pages.ts";
+import { createSender } from "./webhook-sender.ts";
 import { Writer } from "./writer.ts";
 
 export interface Hook {
@@ -24,12 +27,17 @@ export function createHook(world: HookWorld): Hook {
   const writer = new Writer(world, follower);
   const audit = createAuditor({ ...world, follower });
   const boardWatch = createBoardWatch(world);
-  const deps: HookDeps = { ...world, follower, history, pages, writer, audit, boardWatch };
+  const sender = createSender({ ...world, follower });
+  const metrics = createMetrics();
+  const couriers = createCouriers({ ...world, follower, history, sender, metrics });
+  const parts = { follower, history, pages, writer, audit, boardWatch, sender };
+  const deps: HookDeps = { ...world, ...parts, metrics };
   return {
     app: createApp(deps),
     deps,
     run: async (signal) => {
-      await Promise.all([follower.run(signal), audit.run(signal), boardWatch.run(signal)]);
+      const running = [follower, audit, boardWatch, couriers];
+      await Promise.all(running.map((part) => part.run(signal)));
     },
   };
 }

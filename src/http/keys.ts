@@ -19,7 +19,9 @@ const KEPT_MAX = 100_000;
 const ID_CHARS = 40;
 const FINGERPRINT_CHARS = 32;
 
-/** The id of an event written with `key`: the same from every server, and another for each token. */
+/**
+ * The id of an event written with `key`: the same from every server, and another for each token.
+ */
 export function idOf(token: string, key: string): string {
   return PREFIX + digest(`${token}\n${key}`, ID_CHARS);
 }

@@ -17,6 +17,7 @@ const TITLES = {
   429: "Too many requests",
   500: "Internal error",
   503: "Not ready",
+  504: "No answer",
 } as const;
 
 export type ProblemStatus = keyof typeof TITLES;

@@ -1,6 +1,6 @@
 // Raw records by chunk: the newest as they come from the follower, the others compressed, of which
-// the most recently used are kept; a log of some million records is kept whole. Memory is bounded by
-// bytes; a chunk that is not there is read from the log.
+// the most recently used are kept; a log of some million records is kept whole. Memory is bounded
+// by bytes; a chunk that is not there is read from the log.
 
 import { type EventLog, LogError, type Recorded } from "../events/log.ts";
 import { CHUNK, chunkOf } from "./journal.ts";

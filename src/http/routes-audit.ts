@@ -1,13 +1,17 @@
-// GET /v1/audit/checkpoint, /proof, /consistency: what an auditor needs to hold this server to what
-// it once signed. Hashes are base64, as in the checkpoint.
+// GET /v1/audit/checkpoint, /proof, /consistency, /export: what an auditor needs to hold this
+// server to what it once signed. Hashes are base64, as in the checkpoint.
 
 import { createRoute, z } from "@hono/zod-openapi";
+import type { ExportLine } from "../events/audit-export.ts";
+import { exportLines } from "./audit-export.ts";
 import type { Auditor } from "./auditor.ts";
 import { guarded } from "./auth.ts";
 import type { HookDeps } from "./deps.ts";
 import { Problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { problems } from "./schema-problem.ts";
+
+const CHUNK_CHARS = 65_536;
 
 const hashes = z.array(z.base64()).readonly();
 const EXPECTED = { error: "expected a whole number from 1" };
@@ -37,7 +41,8 @@ const consistencySchema = z
   })
   .openapi("ConsistencyProof");
 
-export function auditRoutes({ audit, follower }: Pick<HookDeps, "audit" | "follower">) {
+export function auditRoutes(deps: HookDeps) {
+  const { audit, follower } = deps;
   const read = guarded("read", follower);
   return createRouter()
     .openapi(
@@ -95,7 +100,56 @@ export function auditRoutes({ audit, follower }: Pick<HookDeps, "audit" | "follo
         const proof = audit.tree.consistency(from, to).map((hash) => hash.toBase64());
         return c.json({ from, to, proof }, 200);
       },
-    );
+    )
+    .route("/", exportRoutes(deps));
+}
+
+function exportRoutes(deps: HookDeps) {
+  const read = guarded("read", deps.follower);
+  return createRouter().openapi(
+    createRoute({
+      ...describe("export", "The log as it is stored, for `heddle audit verify`", z.string()),
+      responses: {
+        200: {
+          description: "One JSON document per line",
+          content: { "application/x-ndjson": { schema: z.string() } },
+        },
+        ...problems(400, 404),
+      },
+      request: { query: z.object({ from: place.optional(), to: place.optional() }) },
+      ...read,
+    }),
+    async (c) => {
+      const { lastSeq } = await deps.log.info();
+      const { from = 1, to = lastSeq } = c.req.valid("query");
+      if (to > lastSeq) throw beyond("to", lastSeq);
+      if (from > to && from > 1) throw new Problem(404, `query parameter from: beyond ${to}`);
+      const text = chunks(exportLines(deps, { from, to }));
+      c.env?.keepOpen?.();
+      return c.body(text, 200, { "content-type": "application/x-ndjson" }) as never;
+    },
+  );
+}
+
+/** Pulled as the client reads, so that a slow one costs no memory. */
+function chunks(lines: AsyncIterable<ExportLine>): ReadableStream<Uint8Array> {
+  const iterator = lines[Symbol.asyncIterator]();
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    async pull(controller) {
+      let text = "";
+      while (text.length < CHUNK_CHARS) {
+        const { done, value } = await iterator.next();
+        if (done) break;
+        text += `${JSON.stringify(value)}\n`;
+      }
+      if (text === "") controller.close();
+      else controller.enqueue(encoder.encode(text));
+    },
+    async cancel() {
+      await iterator.return?.();
+    },
+  });
 }
 
 function describe<const P extends string, S extends z.ZodType>(
@@ -130,5 +184,9 @@ function unsigned(audit: Auditor): Problem {
 
 function refuseBeyond(audit: Auditor, name: string, size: number): void {
   const { size: read } = audit.view();
-  if (size > read) throw new Problem(404, `query parameter ${name}: the log ends at ${read}`);
+  if (size > read) throw beyond(name, read);
+}
+
+function beyond(name: string, last: number): Problem {
+  return new Problem(404, `query parameter ${name}: the log ends at ${last}`);
 }

@@ -3,6 +3,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { onDemand } from "../events/fold-miss.ts";
 import { isoTime, type Point } from "../events/point.ts";
 import type { FabricState } from "../events/state.ts";
 import { describePlan } from "../reconcilers/describe.ts";
@@ -69,12 +70,10 @@ export function pastRoutes(deps: HookDeps) {
     .openapi(createRoute({ ...planRoute, ...read }), async (c) => {
       const { node } = c.req.valid("param");
       const seq = await seqAt(c, "at", c.req.valid("query").at);
-      const document = await history.at(seq, (state) => {
-        refuseUnknown(state, node);
-        const plan = desired(state, node);
-        const time = isoTime(state.timeMs);
-        return { ...planView(plan), time, commands: describePlan(plan) };
-      });
+      const shared = await history.at(seq, (state) =>
+        onDemand(state.config) === null ? planDocument(state, node) : null,
+      );
+      const document = shared ?? planDocument(await history.stateOf(node, seq), node);
       return c.json(document as z.output<typeof planSchema>, 200);
     })
     .openapi(createRoute({ ...diffRoute, ...read }), async (c) => {
@@ -85,13 +84,20 @@ export function pastRoutes(deps: HookDeps) {
         const detail = `to: sequence ${toSeq} is before sequence ${fromSeq} of from`;
         throw new Problem(400, detail, { parameter: "to" });
       }
-      const from = await history.stateAt(fromSeq);
-      const to = await history.stateAt(toSeq);
+      const stateAt = (seq: number): Promise<State> =>
+        node === undefined ? history.stateAt(seq) : history.stateOf(node, seq);
+      const [from, to] = [await stateAt(fromSeq), await stateAt(toSeq)];
       const ends = { from: endOf(from), to: endOf(to) };
       if (node === undefined) return c.json({ ...ends, ...fabricDiff(from, to) }, 200);
       refuseUnknown(to, node);
       return c.json({ node, ...ends, ops: hostDiff(from, to, node) }, 200);
     });
+}
+
+function planDocument(state: State, node: string) {
+  refuseUnknown(state, node);
+  const plan = desired(state, node);
+  return { ...planView(plan), time: isoTime(state.timeMs), commands: describePlan(plan) };
 }
 
 function refuseUnknown(state: State, node: string): void {

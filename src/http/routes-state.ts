@@ -1,5 +1,5 @@
-// GET /v1/state, /v1/nodes, /v1/leases, /v1/peers: the folded log, now or at any point. Every answer
-// says in the header Heddle-Seq up to which sequence it is folded.
+// GET /v1/state, /v1/nodes, /v1/leases, /v1/peers: the folded log, now or at any point. Every
+// answer says in the header Heddle-Seq up to which sequence it is folded.
 
 import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";

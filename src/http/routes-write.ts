@@ -2,31 +2,13 @@
 // sequence to wait for (GET /v1/converged), and honours Idempotency-Key.
 
 import { createRoute, z } from "@hono/zod-openapi";
-import type { Context } from "hono";
-import type { Command } from "../events/decide.ts";
 import { guarded } from "./auth.ts";
-import type { Env } from "./context.ts";
 import type { HookDeps } from "./deps.ts";
 import { Problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { cidr, ip, jsonBody, mac, nodeName, peerName } from "./schema-param.ts";
 import { problems } from "./schema-problem.ts";
-import type { Written } from "./writer.ts";
-
-const headers = z.object({
-  "idempotency-key": z
-    .string()
-    .regex(/^[\x21-\x7e]{1,255}$/, "expected 1 to 255 visible ASCII characters")
-    .optional()
-    .openapi({ description: "Makes a repeated request harmless, for 7 days" }),
-});
-
-const writtenSchema = z
-  .object({
-    seq: z.int().positive().openapi({ description: "What to wait for: GET /v1/converged?seq=" }),
-    changed: z.boolean().openapi({ description: "False when it was so already" }),
-  })
-  .openapi("Written");
+import { headers, responses, responsesOfDelete, write } from "./write-request.ts";
 
 const note = z.string().max(1024).default("");
 
@@ -53,17 +35,6 @@ const configBody = z.record(z.string(), z.unknown()).openapi("Config", {
   description: "flannel's net-conf.json",
   example: { Network: "10.5.0.0/16" },
 });
-
-const done = { description: "Done", content: { "application/json": { schema: writtenSchema } } };
-const responses = { 200: done, ...problems(400, 409, 413, 415, 422) };
-const responsesOfDelete = { 200: done, ...problems(400, 404, 409, 422) };
-
-async function write(c: Context<Env>, deps: HookDeps, command: Command): Promise<Written> {
-  const key = c.req.header("idempotency-key") ?? null;
-  const caller = c.get("caller");
-  if (caller === null) throw new Error("a write on nobody's behalf");
-  return await deps.writer.write(command, caller, key);
-}
 
 export function peerWrites(deps: HookDeps) {
   const guard = guarded("write", deps.follower);

@@ -23,6 +23,7 @@ const WHEN = {
   422: "The Idempotency-Key was used with another request",
   429: "Too many requests; Retry-After says when to come again",
   503: "The log does not answer, is damaged, or has not been read to its end",
+  504: "The host that was asked does not answer",
 } as const;
 
 const content = { "application/problem+json": { schema: problemSchema } } as const;

@@ -82,6 +82,16 @@ const quarantined = z.object({
   reason: z.string(),
 });
 
+export const webhookSchema = z
+  .object({
+    name: z.string(),
+    url: z.string(),
+    types: z.array(z.string()).readonly().openapi({ description: "Empty for all" }),
+    nodes: z.array(z.string()).readonly().openapi({ description: "Empty for all" }),
+    addedSeq: seq.openapi({ description: "It hears of every event after this" }),
+  })
+  .openapi("Webhook");
+
 export const stateSchema = z
   .object({
     fabric: z.string(),
@@ -106,6 +116,7 @@ export const stateSchema = z
         }),
       )
       .readonly(),
+    webhooks: z.array(webhookSchema).readonly(),
     endpoints: z.record(z.string(), z.string()),
     quarantine: z.object({ count: z.int(), recent: z.array(quarantined).readonly() }),
   })

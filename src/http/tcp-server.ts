@@ -2,6 +2,7 @@
 // limits; who may ask is the app's matter.
 
 import { readFileSync } from "node:fs";
+import type { HTMLBundle } from "bun";
 import type { Connection } from "./context.ts";
 
 export interface TcpOptions {
@@ -9,6 +10,8 @@ export interface TcpOptions {
   /** 0 lets the kernel choose. */
   readonly port: number;
   readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  /** Served at `/` with what it refers to; it holds no data, so it asks for no token. */
+  readonly page?: HTMLBundle;
 }
 
 export interface TcpServer {
@@ -33,13 +36,14 @@ const BODY_BYTES_MAX = 1 << 20;
 
 /** Throws ListenError. */
 export function serveTcp(app: Fetches, options: TcpOptions): TcpServer {
-  const { hostname, port, tls } = options;
+  const { hostname, port, tls, page } = options;
   const files =
     tls === undefined ? {} : { tls: { cert: pem(tls.certFile), key: pem(tls.keyFile) } };
   try {
     const server = Bun.serve({
       ...{ hostname, port, idleTimeout: IDLE_SECONDS, maxRequestBodySize: BODY_BYTES_MAX },
       ...files,
+      ...(page === undefined ? {} : { routes: { "/": page }, development: false }),
       fetch: (request, socket) =>
         app.fetch(request, {
           address: socket.requestIP(request)?.address ?? "unknown",

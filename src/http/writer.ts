@@ -1,8 +1,9 @@
-// Changes to the log on behalf of a caller: decide on the state at the head, append, and answer with
-// what the fold made of it at its place. What cannot be accepted is refused before anything is
+// Changes to the log on behalf of a caller: decide on the state at the head, append, and answer
+// with what the fold made of it at its place. What cannot be accepted is refused before anything is
 // stored.
 //
-// Invariant: one Idempotency-Key writes at most once, whichever server it reaches and however often.
+// Invariant: one Idempotency-Key writes at most once, whichever server it reaches and however
+// often.
 
 import { encode } from "../events/codec.ts";
 import { type Command, decide } from "../events/decide.ts";
@@ -92,6 +93,7 @@ const STATUS: { readonly [T in Command["type"]]?: ProblemStatus } = {
   RemovePeer: 404,
   Revoke: 404,
   RevokeToken: 404,
+  RemoveWebhook: 404,
 };
 
 function replay(known: KeyedWrite, request: string): Written {

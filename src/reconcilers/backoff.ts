@@ -1,5 +1,5 @@
 // When to try again what the kernel refused: each object by itself, so that one peer that cannot be
-// programmed delays nobody else. A wish that changed starts afresh.
+// programmed delays nobody else, and a device never for long. A wish that changed starts afresh.
 
 import type { NounRules } from "./noun.ts";
 import { nouns } from "./nouns.ts";
@@ -7,6 +7,8 @@ import type { NounTypes, Op } from "./op.ts";
 
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 30_000;
+/** Without its device a host carries nothing, and no notification tells that a port is free. */
+const DEVICE_RETRY_MS_MAX = 1500;
 
 export interface Retry {
   readonly op: Op;
@@ -31,7 +33,11 @@ export function delayMs(failures: number): number {
 export function fail(retries: Retries, op: Op, nowMs: number, message: string): void {
   const before = retries.get(idOf(op));
   const failures = before !== undefined && sameIntent(before.op, op) ? before.failures + 1 : 1;
-  retries.set(idOf(op), { op, failures, dueMs: nowMs + delayMs(failures), message });
+  const pauseMs = Math.min(
+    delayMs(failures),
+    op.noun === "link" ? DEVICE_RETRY_MS_MAX : RETRY_MS_MAX,
+  );
+  retries.set(idOf(op), { op, failures, dueMs: nowMs + pauseMs, message });
 }
 
 export function isHeld(retries: Retries, op: Op, nowMs: number): boolean {

@@ -147,7 +147,7 @@ function addDevice(draft: Draft, { scopes }: Host): void {
 function addEnd(draft: Draft, host: Host, end: TunPeer): void {
   const key = keyOf.peer(end);
   draft.kernel.peers.set(key, end);
-  draft.servedBy.set(`peer ${key}`, end.name);
+  draft.servedBy.set("peer", key, end.name);
   for (const subnet of end.subnets) {
     // Only a foreign peer can own something outside the network.
     if (isInside(host, subnet)) continue;

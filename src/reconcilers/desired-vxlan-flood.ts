@@ -10,6 +10,7 @@ import { type Cidr, contains, prefixOf } from "../events/address.ts";
 import type { VxlanBackend } from "../events/network-config-backend.ts";
 import type { Flood } from "../events/network-config-flood.ts";
 import { addScope, linkFor, noteShort } from "./desired-vxlan.ts";
+import { addSolicit } from "./desired-vxlan-miss.ts";
 import {
   addRoute,
   type BackendPlan,
@@ -44,6 +45,7 @@ export function planFlood(
   }
   const link = dressed(made, flood);
   draft.kernel.links.set(keyOf.link(link), link);
+  for (const { family } of host.scopes) addSolicit(draft, link.name, family, backend);
   if (flood.bridge === null) joinSegment(draft, host, link);
   else if (host.scopes.some(({ family }) => family === "ipv6")) noteShort(draft, link);
   if (flood.group !== null) {
@@ -104,5 +106,5 @@ function to({ name }: Link, dst: string): Fdb {
 function addFlood(draft: Draft, fdb: Fdb, peer: string | null): void {
   const key = keyOf.fdb(fdb);
   draft.kernel.fdb.set(key, fdb);
-  if (peer !== null) draft.servedBy.set(`fdb ${key}`, peer);
+  if (peer !== null) draft.servedBy.set("fdb", key, peer);
 }

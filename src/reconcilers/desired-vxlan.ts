@@ -10,7 +10,8 @@ import {
   type Mac,
   networkAddress,
 } from "../events/address.ts";
-import type { VxlanBackend } from "../events/network-config-backend.ts";
+import { isOnDemand, type VxlanBackend } from "../events/network-config-backend.ts";
+import { addOnDemand, addSolicit, entriesOf } from "./desired-vxlan-miss.ts";
 import {
   addRoute,
   type BackendPlan,
@@ -21,7 +22,7 @@ import {
   type Reached,
   routeTo,
 } from "./draft.ts";
-import { keyOf, type Link, PROTOCOL } from "./kernel-state.ts";
+import { keyOf, type Link } from "./kernel-state.ts";
 import { aliasOf, deviceName } from "./link.ts";
 import { onlinkTest } from "./onlink.ts";
 import type { Peer } from "./peer.ts";
@@ -39,6 +40,8 @@ export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): Back
     if (link === null) continue;
     draft.kernel.links.set(keyOf.link(link), link);
     addScope(draft, link, scope);
+    addSolicit(draft, link.name, scope.family, backend);
+    if (isOnDemand(backend)) addOnDemand(draft, scope);
     devices.set(scope.family, link);
   }
   const { dev, onlink } = host.self.underlay;
@@ -50,7 +53,7 @@ export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): Back
     }
     const device = devices.get(family)?.name;
     if (device === undefined) return { error: `this host has no ${familyName[family]} tunnel` };
-    return tunnel(draft, device, peer, subnet, family, publicIp);
+    return tunnel(draft, device, peer, subnet, family, publicIp, isOnDemand(backend));
   });
   const links = [...devices.values()];
   const [first] = links;
@@ -129,19 +132,19 @@ function tunnel(
   subnet: Cidr,
   family: Family,
   dst: Ip,
+  onDemand: boolean,
 ): Reached {
   const mac: Mac | null = peer.vtepMac[family];
   if (mac === null) return { error: `no ${familyName[family]} VTEP MAC address for ${subnet}` };
-  const ip = networkAddress(subnet);
+  addRoute(draft, routeTo(subnet, networkAddress(subnet), dev, true), peer.name);
+  if (onDemand) return { path: "on-miss" };
   const { kernel, servedBy } = draft;
-  const neigh = { dev, ip, mac, permanent: true, protocol: PROTOCOL };
+  const { neigh, fdb } = entriesOf(dev, subnet, mac, dst);
   const neighKey = keyOf.neigh(neigh);
   kernel.neighs.set(neighKey, neigh);
-  servedBy.set(`neigh ${neighKey}`, peer.name);
-  const fdb = { dev, mac, dst, permanent: true, extra: null };
+  servedBy.set("neigh", neighKey, peer.name);
   const fdbKey = keyOf.fdb(fdb);
   kernel.fdb.set(fdbKey, fdb);
-  servedBy.set(`fdb ${fdbKey}`, peer.name);
-  addRoute(draft, routeTo(subnet, ip, dev, true), peer.name);
+  servedBy.set("fdb", fdbKey, peer.name);
   return { path: "vxlan" };
 }

@@ -3,6 +3,7 @@
 // take part gets an empty plan with the reason; whether that may empty its kernel is decided
 // elsewhere (the loop's prune gate).
 
+import { onDemand } from "../events/fold-miss.ts";
 import type { FabricConfig } from "../events/network-config.ts";
 import type { Backend } from "../events/network-config-backend.ts";
 import type { FabricState, Node } from "../events/state.ts";
@@ -11,6 +12,7 @@ import { planHostGw } from "./desired-host-gw.ts";
 import { planUdp } from "./desired-udp.ts";
 import { planVxlan } from "./desired-vxlan.ts";
 import { planFlood } from "./desired-vxlan-flood.ts";
+import { withHeld } from "./desired-vxlan-miss.ts";
 import { type BackendPlan, type Draft, type Host, newDraft, scopesOf } from "./draft.ts";
 import type { Scope } from "./kernel.ts";
 import { keyOf } from "./kernel-state.ts";
@@ -19,7 +21,15 @@ import type { Plan } from "./plan.ts";
 import { ruleTable, tableName } from "./rule.ts";
 import { subnetEnv } from "./subnet-env.ts";
 
+/** With the entries that `node` holds on demand, if the state follows it. */
 export function desired(state: Readonly<FabricState>, node: string): Plan {
+  const plan = standing(state, node);
+  if (onDemand(state.config) === null || state.held.node !== node) return plan;
+  return withHeld(plan, state, state.held.subnets);
+}
+
+/** What a host shall hold whomever it talks to. */
+export function standing(state: Readonly<FabricState>, node: string): Plan {
   const { config } = state;
   const self = state.nodes.get(node);
   const lease = state.leases.get(node);

@@ -14,6 +14,7 @@ import {
 import { type Peer, peersOf } from "./peer.ts";
 import type { PeerPath, PeerPlan, Plan } from "./plan.ts";
 import type { RuleScope } from "./rule.ts";
+import { ServedBy } from "./served-by.ts";
 
 /** A host that takes part: it has joined and holds a lease. */
 export interface Host {
@@ -28,7 +29,7 @@ export interface Host {
 export interface Draft {
   readonly kernel: MutableKernelState;
   readonly peers: PeerPlan[];
-  readonly servedBy: Map<string, string>;
+  readonly servedBy: ServedBy;
   readonly problems: string[];
 }
 
@@ -45,7 +46,7 @@ export type Reach = (peer: Peer, subnet: Cidr, family: Family, publicIp: Ip) => 
 export const familyName = { ipv4: "IPv4", ipv6: "IPv6" } as const;
 
 export function newDraft(): Draft {
-  return { kernel: emptyKernelState(), peers: [], servedBy: new Map(), problems: [] };
+  return { kernel: emptyKernelState(), peers: [], servedBy: new ServedBy(), problems: [] };
 }
 
 export function scopesOf(config: FabricConfig, lease: Lease): RuleScope[] {
@@ -119,5 +120,5 @@ export function routeTo(dst: Cidr, via: Ip | null, dev: string, onlink: boolean)
 export function addRoute(draft: Draft, route: Route, peer: string | null): void {
   const key = keyOf.route(route);
   draft.kernel.routes.set(key, route);
-  if (peer !== null) draft.servedBy.set(`route ${key}`, peer);
+  if (peer !== null) draft.servedBy.set("route", key, peer);
 }

@@ -10,7 +10,13 @@ import { fdbRequest, strayFdb } from "./kernel-netlink-fdb.ts";
 import { neighRequest } from "./kernel-netlink-neigh.ts";
 import { LIMIT, NexthopAllocator, unusedNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, failure, outcomeOf } from "./kernel-netlink-outcome.ts";
-import { delRoute, dumpWhere, setRoute, strayRoutes } from "./kernel-netlink-route.ts";
+import {
+  delRoute,
+  dumpWhere,
+  setRoute,
+  setUnreachable,
+  strayRoutes,
+} from "./kernel-netlink-route.ts";
 import { afOf } from "./kernel-netlink-text.ts";
 import { PROTOCOL, type Route } from "./kernel-state.ts";
 import type { Op, OpOutcome } from "./op.ts";
@@ -55,6 +61,7 @@ type Plan = Request[] | OpOutcome;
 function plan(op: BatchOp, devices: Devices, nexthops: NexthopAllocator | null): Plan {
   // Our routes may outlive the name of their device; they are removed by destination.
   if (op.noun === "route" && op.verb === "del") return [delRoute(op.object)];
+  if (op.noun === "route" && op.object.unreachable) return [setUnreachable(op.object)];
   const index = devices.indexOf(op.object.dev);
   if (index === null) {
     return op.verb === "del" ? DONE : failure(ENODEV, `no device ${op.object.dev}`);
@@ -149,7 +156,10 @@ function settle(
     if (!outcome.ok) strays.push(delRoute(op.object));
     if (op.found !== null && leadsAway(op, outcome)) strays.push(delRoute(op.found));
     const removed = outcomeOf("del", socket.transactNow(strays));
-    if (op.verb === "del" || !removed.ok || index === null) return removed;
+    if (op.verb === "del" || !removed.ok) return removed;
+    if (op.object.unreachable)
+      return outcomeOf("set", socket.transactNow([setUnreachable(op.object)]));
+    if (index === null) return removed;
     return outcomeOf("set", socket.transactNow([setRoute(op.object, index, null)]));
   });
 }

@@ -16,6 +16,7 @@ import {
   RTM_GETROUTE,
   RTM_NEWROUTE,
   RTN_UNICAST,
+  RTN_UNREACHABLE,
   RTN_UNSPEC,
   RTNH_F_ONLINK,
 } from "../ffi/netlink/constants.ts";
@@ -79,14 +80,17 @@ export function routeOf(message: RouteMessage, devices: Devices, nexthops: Nexth
   const oif = attrs.RTA_OIF ?? object?.oif;
   const dst = attrs.RTA_DST === undefined ? anyIp(header.family) : ipText(attrs.RTA_DST);
   const onlink = attrs.RTA_OIF === undefined ? object?.onlink : header.flags & RTNH_F_ONLINK;
+  const unreachable = header.type === RTN_UNREACHABLE;
   return {
     dst: `${dst}/${header.dst_len}`,
     via: gatewayOf(message) ?? object?.via ?? null,
-    dev: oif === undefined ? "" : (devices.nameOf(oif) ?? ""),
+    // IPv6 shows the loopback device where IPv4 shows none.
+    dev: oif === undefined || unreachable ? "" : (devices.nameOf(oif) ?? ""),
     onlink: Boolean(onlink),
     metric: attrs.RTA_PRIORITY ?? 0,
     protocol: header.protocol,
     extra: extraOf(message, object),
+    ...(unreachable ? { unreachable } : {}),
   };
 }
 
@@ -99,9 +103,11 @@ function gatewayOf({ attrs }: RouteMessage): string | null {
 function extraOf(message: RouteMessage, object: Nexthop | undefined): string | null {
   const { header, attrs } = message;
   const extra: string[] = [];
-  if (header.type !== RTN_UNICAST) extra.push(`type ${header.type}`);
+  if (header.type !== RTN_UNICAST && header.type !== RTN_UNREACHABLE)
+    extra.push(`type ${header.type}`);
   if (header.tos !== 0) extra.push(`tos ${header.tos}`);
-  if (header.scope !== scopeOf(header.family, gatewayOf(message) ?? object?.via ?? null)) {
+  const via = gatewayOf(message) ?? object?.via ?? null;
+  if (header.scope !== scopeOf(header.family, via, header.type === RTN_UNREACHABLE)) {
     extra.push(`scope ${header.scope}`);
   }
   if (attrs.RTA_SRC !== undefined) extra.push(`from ${ipText(attrs.RTA_SRC)}/${header.src_len}`);
@@ -118,14 +124,32 @@ function extraOf(message: RouteMessage, object: Nexthop | undefined): string | n
   return extra.length === 0 ? null : extra.join(" ");
 }
 
-/** IPv4 has scopes: a route without a gateway reaches only the link. */
-function scopeOf(family: number, via: string | null): number {
-  return family === AF_INET && via === null ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+/** IPv4 has scopes: a route without a gateway reaches only the link, unless it leads nowhere. */
+function scopeOf(family: number, via: string | null, unreachable = false): number {
+  const link = family === AF_INET && via === null && !unreachable;
+  return link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 }
 
 /** struct rta_cacheinfo: the third word, rta_expires, is nonzero on routes that time out. */
 function expires(cacheinfo: Uint8Array | undefined): boolean {
   return cacheinfo?.subarray(8, 12).some((byte) => byte !== 0) ?? false;
+}
+
+/** Creates or replaces a route that leads nowhere. */
+export function setUnreachable(object: Route): Request {
+  const { ip, length } = splitPrefix(object.dst);
+  const payload = route.encode(
+    {
+      family: afOf(ip),
+      dst_len: length,
+      table: RT_TABLE_MAIN,
+      protocol: object.protocol,
+      scope: RT_SCOPE_UNIVERSE,
+      type: RTN_UNREACHABLE,
+    },
+    { RTA_DST: ipToBytes(ip), RTA_PRIORITY: object.metric },
+  );
+  return { type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
 }
 
 /** Creates or replaces; `nhid` is the nexthop object to go through, or null for a plain route. */
@@ -200,6 +224,7 @@ export function strayRoutes(
 }
 
 function sameRoute(a: Route, b: Route): boolean {
+  if (a.unreachable !== b.unreachable) return false;
   return a.via === b.via && a.dev === b.dev && a.onlink === b.onlink && a.extra === b.extra;
 }
 

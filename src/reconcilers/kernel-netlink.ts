@@ -4,7 +4,8 @@
 // small nouns as one batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
 
 import type { Ip } from "../events/address.ts";
-import { AF_INET, NETLINK_ROUTE } from "../ffi/netlink/constants.ts";
+import { AF_INET, NETLINK_ROUTE, RTM_NEWNETCONF } from "../ffi/netlink/constants.ts";
+import type { Frame } from "../ffi/netlink/header.ts";
 import { Monitor } from "../ffi/netlink/monitor.ts";
 import { NetlinkSocket } from "../ffi/netlink/socket.ts";
 import { withNetns } from "../ffi/netns.ts";
@@ -23,6 +24,7 @@ import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
 import { observeFdb } from "./kernel-netlink-fdb.ts";
 import { type Configured, configuredOn, isLearnt } from "./kernel-netlink-learnt.ts";
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
+import { NetlinkMisses } from "./kernel-netlink-miss.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
@@ -34,7 +36,9 @@ import {
   type KernelState,
   keyOf,
   type MutableKernelState,
+  type Sysctl,
 } from "./kernel-state.ts";
+import type { MissKernel } from "./miss.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
 /** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
@@ -84,9 +88,9 @@ export class NetlinkKernel implements Kernel {
       await new Promise(setImmediate);
     }
     this.#observeRoutes(state, devices, scope.routeDevs);
-    const sysctls = observeSysctls(this.#netns, scope.sysctls);
-    for (const value of sysctls) state.sysctls.set(keyOf.sysctl(value), value);
-    this.#sysctls = { paths: scope.sysctls, values: JSON.stringify(sysctls) };
+    for (const value of this.#noteSysctls(scope.sysctls)) {
+      state.sysctls.set(keyOf.sysctl(value), value);
+    }
     for (const table of this.#rules.observe(scope.rules)) {
       state.rules.set(keyOf.rule(table), table);
     }
@@ -185,12 +189,35 @@ export class NetlinkKernel implements Kernel {
             : delLink(this.#socket, devices, op.object.name),
         );
       case "sysctl":
-        return op.verb === "set" ? setSysctl(this.#netns, op.object) : DONE;
+        return op.verb === "set" ? this.#setSysctl(op.object) : DONE;
       case "peer":
         return refusal("peers of a userspace tunnel are not the kernel's");
       case "rule":
         return await (op.verb === "set" ? this.#rules.set(op.object) : this.#rules.del(op.object));
     }
+  }
+
+  /** The part of the kernel that asks; `receiveBuffer` as in Questions. */
+  misses(receiveBuffer?: number): MissKernel {
+    return new NetlinkMisses({
+      netns: this.#netns,
+      socket: this.#socket,
+      devices: () => this.#devices,
+      echoes: this.#echoes,
+      ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
+    });
+  }
+
+  #setSysctl(object: Sysctl): OpOutcome {
+    const outcome = setSysctl(this.#netns, object);
+    if (this.#sysctls !== null) this.#noteSysctls(this.#sysctls.paths);
+    return outcome;
+  }
+
+  #noteSysctls(paths: readonly string[]): readonly Sysctl[] {
+    const found = observeSysctls(this.#netns, paths);
+    this.#sysctls = { paths, values: JSON.stringify(found) };
+    return found;
   }
 
   watch(onChange: () => void): Watch {
@@ -199,7 +226,8 @@ export class NetlinkKernel implements Kernel {
       ownPort: this.#socket.port,
       ownRulePort: this.#rules.port,
       interest: () => this.#interest,
-      expected: (frame) => this.#echoes.isEcho(frame) || isLearnt(frame, this.#configured),
+      expected: (frame) =>
+        this.#echoes.isEcho(frame) || isLearnt(frame, this.#configured) || this.#isNoNews(frame),
       onDirty: onChange,
     });
     const timer = setInterval(() => {
@@ -211,6 +239,11 @@ export class NetlinkKernel implements Kernel {
         monitor.close();
       },
     };
+  }
+
+  /** Switching forwarding is announced once per device: a dozen times for what we did ourselves. */
+  #isNoNews({ type }: Frame): boolean {
+    return type === RTM_NEWNETCONF && !this.#sysctlsChanged();
   }
 
   #sysctlsChanged(): boolean {

@@ -70,6 +70,8 @@ export interface Route {
   readonly protocol: number;
   /** Whatever else the kernel reports and we never set (source, MTU, type, more hops), as text. */
   readonly extra: string | null;
+  /** Answers ICMP unreachable to whom no other route leads further; has no device. */
+  readonly unreachable?: true;
 }
 
 export interface Neigh {

@@ -34,8 +34,12 @@ function reasonOf({ on, wanted, errno }: TunnelFeature): string | null {
 export function closedReason(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   // The paths that were tried help nobody who installed the program as it comes.
-  if (text.includes("library is not built")) {
+  if (isNotBuilt(error)) {
     return "the packet path is not built: run npm run build:native";
   }
   return text.replaceAll(/\s*\n\s*/g, "; ");
+}
+
+export function isNotBuilt(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("library is not built");
 }

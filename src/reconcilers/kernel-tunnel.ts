@@ -2,32 +2,57 @@
 // kernel's, the sockets and the peers are those of the packet path in this process, and for the
 // loop both are one. The packet path is loaded when a plan first wants a TUN; who never does needs
 // no compiler. A tunnel that died is not there: it is observed as missing and made again. The
-// device outlives the process, with its routes and addresses.
+// device outlives the process, with its routes and addresses and the programs of the fast path.
+//
+// A tunnel that was opened forwards nothing before the peers of its round are in the table: what
+// waits in a predecessor's descriptors would be dropped, and its programs replaced by such that
+// know nobody.
 
 import type { Ip } from "../events/address.ts";
 import type { Tunnel, TunnelOptions } from "../ffi/tunnel.ts";
-import type { TunnelPeer } from "../ffi/tunnel-encode.ts";
+import type { TunnelFds, TunnelPeer } from "../ffi/tunnel-encode.ts";
 import type { HostFacts, Kernel, Scope, Watch } from "./kernel.ts";
 import type { KernelState, Link, TunPeer } from "./kernel-state.ts";
-import { closedReason, statusOf } from "./kernel-tunnel-report.ts";
+import { closedReason, isNotBuilt, statusOf } from "./kernel-tunnel-report.ts";
 import type { Op, OpOutcome } from "./op.ts";
 import type { TunnelStatus, TunnelView } from "./tunnel-status.ts";
 
 /** What is used of a Tunnel. */
 export type TunnelHandle = Pick<
   Tunnel,
-  "setPeers" | "counters" | "features" | "capabilities" | "deviceError" | "close"
+  | "setPeers"
+  | "refresh"
+  | "start"
+  | "adopted"
+  | "fds"
+  | "counters"
+  | "features"
+  | "capabilities"
+  | "deviceError"
+  | "close"
 >;
+
+/** What is used of the Tunnel class. */
+export interface PacketPath {
+  open(options: TunnelOptions): TunnelHandle;
+  /** Takes away what a process left for the device in the kernel. */
+  forget(device: string, netns: string | null): void;
+}
 
 export interface TunnelKernelOptions {
   readonly netns: string | null;
   /** Loads the packet path; throws when it is not built. */
-  readonly load: () => Promise<(options: TunnelOptions) => TunnelHandle>;
+  readonly load: () => Promise<PacketPath>;
+  /** Descriptors of a predecessor, for the first tunnel that is opened. */
+  readonly offer?: TunnelFds;
+  /** Told what is open from now on; null when a tunnel is not wanted any more. */
+  readonly onDescriptors?: (fds: TunnelFds | null) => void;
 }
 
 interface Running {
   readonly tunnel: TunnelHandle;
   readonly link: Link;
+  readonly started: boolean;
 }
 
 const DONE: OpOutcome = { ok: true };
@@ -36,21 +61,26 @@ export class TunnelKernel implements Kernel, TunnelView {
   readonly #inner: Kernel;
   readonly #options: TunnelKernelOptions;
   #running: Running | null = null;
+  #offer: TunnelFds | undefined;
   /** As last set; kept over a new opening of the tunnel, so that packets flow at once. */
   #peers: ReadonlyMap<string, TunPeer> = new Map();
 
   constructor(inner: Kernel, options: TunnelKernelOptions) {
     this.#inner = inner;
     this.#options = options;
+    this.#offer = options.offer;
   }
 
-  /** Leaves the device, its routes and its addresses for a successor. */
+  /** Leaves the device, its routes, addresses and programs for a successor. */
   close(): void {
     this.#running?.tunnel.close();
     this.#running = null;
   }
 
   async observe(scope: Scope): Promise<KernelState> {
+    this.#start();
+    // The look may come from a changed route; by which device a peer is reached is not in the plan.
+    this.#alive()?.tunnel.refresh();
     const found = await this.#inner.observe(scope);
     const running = this.#alive();
     const link = running === null ? undefined : found.links.get(running.link.name);
@@ -97,7 +127,8 @@ export class TunnelKernel implements Kernel, TunnelView {
 
   capabilities(): readonly string[] | null {
     const running = this.#alive();
-    return running === null ? null : running.tunnel.capabilities();
+    // Before the start it is not known which programs the kernel takes.
+    return running?.started === true ? running.tunnel.capabilities() : null;
   }
 
   status(): TunnelStatus | null {
@@ -111,16 +142,8 @@ export class TunnelKernel implements Kernel, TunnelView {
   }
 
   async #applyLink(op: Extract<Op, { noun: "link" }>): Promise<OpOutcome> {
-    if (op.verb === "del") {
-      this.close();
-      this.#peers = new Map();
-      return await this.#dress(op);
-    }
-    if (op.object.kind !== "tun") {
-      // Another kind takes the name; what is there goes with its tunnel.
-      this.close();
-      return await this.#dress(op);
-    }
+    // Where another kind takes the name, what is there goes with its tunnel.
+    if (op.verb === "del" || op.object.kind !== "tun") return await this.#end(op);
     // A foreign device of our name must not be opened: the kernel adapter tells which one is ours.
     if (op.found !== null) {
       const dressed = await this.#dress(op);
@@ -128,6 +151,20 @@ export class TunnelKernel implements Kernel, TunnelView {
     }
     const opened = await this.#open(op.object, op.found !== null);
     return opened.ok ? await this.#dress(op) : opened;
+  }
+
+  async #end(op: Extract<Op, { noun: "link" }>): Promise<OpOutcome> {
+    this.close();
+    if (op.verb === "del") this.#peers = new Map();
+    this.#options.onDescriptors?.(null);
+    try {
+      // Those on the underlay would not go with the device.
+      (await this.#options.load()).forget(op.key, this.#options.netns);
+    } catch (error) {
+      // Who has no packet path has left none in the kernel.
+      if (!isNotBuilt(error)) return failed(error);
+    }
+    return await this.#dress(op);
   }
 
   async #dress(op: Op): Promise<OpOutcome> {
@@ -140,28 +177,51 @@ export class TunnelKernel implements Kernel, TunnelView {
       const running = this.#alive();
       if (running === null || !isThere || mustReopen(link, running.link)) {
         this.close();
-        const open = await this.#options.load();
-        this.#running = { tunnel: open(this.#optionsFor(link)), link };
+        const path = await this.#options.load();
+        this.#running = { tunnel: path.open(this.#optionsFor(link)), link, started: false };
+        this.#offer = undefined;
+        this.#adopt(this.#running);
+        this.#options.onDescriptors?.(this.#running.tunnel.fds());
       } else {
         this.#running = { ...running, link };
-        this.#push(this.#peers);
       }
+      this.#push(this.#peers);
       return DONE;
     } catch (error) {
-      return { ok: false, errno: errnoOf(error), message: closedReason(error) };
+      return failed(error);
     }
   }
 
   #optionsFor({ name, mtu, port, tun }: Link): TunnelOptions {
+    const offer = this.#offer;
     return {
       device: name,
       netns: this.#options.netns,
       mtuBytes: mtu,
       listen: (tun?.listen ?? []).map((ip) => ({ ip, port })),
       features: { persist: true },
-      peers: rowsOf(this.#peers),
-      own: tun?.subnets ?? [],
+      held: true,
+      ...(offer === undefined ? {} : { offer }),
     };
+  }
+
+  /**
+   * Peers that a predecessor's programs carry are there, until the log is known not to want them.
+   */
+  #adopt({ tunnel, link: { name: dev } }: Running): void {
+    if (this.#peers.size > 0) return;
+    this.#peers = new Map(
+      tunnel.adopted().map(({ name, subnets, endpoint, capabilities }) => {
+        return [name, { dev, name, subnets, ...endpoint, capabilities }];
+      }),
+    );
+  }
+
+  #start(): void {
+    const running = this.#alive();
+    if (running === null || running.started) return;
+    running.tunnel.start();
+    this.#running = { ...running, started: true };
   }
 
   /** All ops as one replacement of the table. */
@@ -176,10 +236,10 @@ export class TunnelKernel implements Kernel, TunnelView {
       if (this.#running !== null) this.#push(peers);
       else if (ops.some(({ verb }) => verb === "set")) throw new Error("no tunnel is open");
       this.#peers = peers;
+      this.#start();
       return ops.map(() => DONE);
     } catch (error) {
-      const message = closedReason(error);
-      return ops.map(() => ({ ok: false, errno: errnoOf(error), message }));
+      return ops.map(() => failed(error));
     }
   }
 
@@ -207,6 +267,10 @@ function mustReopen(want: Link, have: Link): boolean {
     want.port !== have.port ||
     want.tun?.listen.join() !== have.tun?.listen.join()
   );
+}
+
+function failed(error: unknown): OpOutcome {
+  return { ok: false, errno: errnoOf(error), message: closedReason(error) };
 }
 
 function errnoOf(error: unknown): number {

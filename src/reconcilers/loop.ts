@@ -39,6 +39,8 @@ export interface LoopOptions {
 
 export interface Loop {
   wake(): void;
+  /** The kernel was changed by us outside of a round: the next one looks before it acts. */
+  stale(): void;
   /** Resolves when no round runs and none is asked for; retries and the slow pass do not count. */
   idle(): Promise<void>;
   /** Ends after the round that runs. Leaves the kernel as it is. */
@@ -86,6 +88,10 @@ class ReconcileLoop implements Loop {
     this.#running = true;
     // In a microtask: at once, yet after everything that the caller has to say in this turn.
     queueMicrotask(() => void this.#run());
+  }
+
+  stale(): void {
+    this.#stamp++;
   }
 
   /** The kernel changed: at once after quiet, else when the rest is over. */
@@ -230,6 +236,8 @@ function failedRound(plan: Plan, memory: Memory, error: string, tookMs: number):
     driftCount: 0,
     failures: failuresOf(memory.retries, plan),
     clean: false,
+    pending: [],
+    pendingCount: 0,
     retryAtMs: null,
     error,
     tookMs,

@@ -3,7 +3,7 @@
 
 import type { Cidr, Ip, Mac } from "../events/address.ts";
 import type { BackendType } from "../events/event.ts";
-import type { FabricState } from "../events/state.ts";
+import type { FabricState, ForeignPeer, Lease, Node } from "../events/state.ts";
 
 export interface Peer {
   /** Node name, or `peer:<name>`. */
@@ -20,25 +20,42 @@ export interface Peer {
 export function* peersOf(state: Readonly<FabricState>, self: string): Generator<Peer> {
   for (const lease of state.leases.values()) {
     const node = state.nodes.get(lease.node);
-    if (lease.node === self || !node?.present) continue;
-    yield {
-      name: lease.node,
-      subnets: lease.subnets,
-      publicIp: { ipv4: node.publicIp, ipv6: node.publicIpv6 },
-      vtepMac: { ipv4: node.vtepMac, ipv6: node.vtepMacV6 },
-      backend: node.backend,
-      capabilities: node.capabilities,
-    };
+    if (lease.node !== self && node?.present) yield memberPeer(node, lease);
   }
-  for (const { name, subnet, publicIp, vtepMac } of state.peers.values()) {
-    const six = publicIp.includes(":");
-    yield {
-      name: `peer:${name}`,
-      subnets: [subnet],
-      publicIp: { ipv4: six ? null : publicIp, ipv6: six ? publicIp : null },
-      vtepMac: { ipv4: vtepMac, ipv6: vtepMac },
-      backend: null,
-      capabilities: [],
-    };
+  for (const peer of state.peers.values()) yield foreignPeer(peer);
+}
+
+/** Who but `self` holds this very subnet, or null. */
+export function peerOf(state: Readonly<FabricState>, self: string, subnet: Cidr): Peer | null {
+  const owner = state.owners.get(subnet);
+  if (owner === undefined) {
+    for (const peer of state.peers.values()) if (peer.subnet === subnet) return foreignPeer(peer);
+    return null;
   }
+  const [node, lease] = [state.nodes.get(owner), state.leases.get(owner)];
+  if (owner === self || !node?.present || lease === undefined) return null;
+  return memberPeer(node, lease);
+}
+
+function memberPeer(node: Node, { subnets }: Lease): Peer {
+  return {
+    name: node.node,
+    subnets,
+    publicIp: { ipv4: node.publicIp, ipv6: node.publicIpv6 },
+    vtepMac: { ipv4: node.vtepMac, ipv6: node.vtepMacV6 },
+    backend: node.backend,
+    capabilities: node.capabilities,
+  };
+}
+
+function foreignPeer({ name, subnet, publicIp, vtepMac }: ForeignPeer): Peer {
+  const six = publicIp.includes(":");
+  return {
+    name: `peer:${name}`,
+    subnets: [subnet],
+    publicIp: { ipv4: six ? null : publicIp, ipv6: six ? publicIp : null },
+    vtepMac: { ipv4: vtepMac, ipv6: vtepMac },
+    backend: null,
+    capabilities: [],
+  };
 }

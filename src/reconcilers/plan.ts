@@ -6,7 +6,8 @@ import type { Cidr, Ip } from "../events/address.ts";
 import type { Scope } from "./kernel.ts";
 import type { KernelState } from "./kernel-state.ts";
 
-export type PeerPath = "vxlan" | "direct" | "host-gw" | "udp" | "none";
+/** "on-miss": by the tunnel, with entries once the kernel asks for them. */
+export type PeerPath = "vxlan" | "on-miss" | "direct" | "host-gw" | "udp" | "none";
 
 export interface PeerPlan {
   /** Node name, or `peer:<name>` for a foreign peer. */
@@ -26,7 +27,7 @@ export interface Plan {
   readonly scope: Scope;
   readonly peers: readonly PeerPlan[];
   /** `<noun> <key>` of an object to the peer it serves; objects of the host itself are absent. */
-  readonly servedBy: ReadonlyMap<string, string>;
+  readonly servedBy: Pick<ReadonlyMap<string, string>, "get" | "size">;
   /** Contents of subnet.env, or null while the host has no lease. */
   readonly subnetEnv: string | null;
   /** Name and MTU of the tunnel device, or of the underlay for routed backends. */

@@ -15,6 +15,7 @@ import { mapOf, nouns } from "./nouns.ts";
 import type { NounTypes, Op } from "./op.ts";
 import { complaint, mustWait, noObstacles, obstruct, phasesOf, refusalOf } from "./phase.ts";
 import type { Plan } from "./plan.ts";
+import { shared } from "./share.ts";
 
 /** What the log wants of this host now. Asked often: must be cheap. */
 export interface Wanted {
@@ -35,12 +36,25 @@ export interface Round {
   readonly failures: ReadonlyMap<string, string>;
   /** The kernel was found as wanted, but for what is in `failures` and what waits for that. */
   readonly clean: boolean;
+  /** What the last look found different from the plan; at most PENDING_MAX. */
+  readonly pending: readonly Pending[];
+  readonly pendingCount: number;
   /** On the clock given to the loop; null when nothing is to be tried again. */
   readonly retryAtMs: number | null;
   /** Why the kernel could not be read, or null. */
   readonly error: string | null;
   readonly tookMs: number;
 }
+
+export interface Pending {
+  /** What would put it right. */
+  readonly op: Op;
+  /** Why it did not when it was last tried; null when it was not. */
+  readonly error: string | null;
+}
+
+/** For people to read, one host at a time. */
+const PENDING_MAX = 64;
 
 /** As many as one DriftHealed event holds. */
 const DRIFT_MAX = 32;
@@ -113,6 +127,10 @@ export async function runRound(
   const attempt = await applyAll(context, task, ops);
   const rest = attempt.tried.size === 0 ? ops : await verify(context, task, attempt);
   forget(memory.retries, rest);
+  const { known } = memory;
+  if (rest.length === 0 && known !== null) {
+    memory.known = { ...known, kernel: shared(plan.kernel, known.kernel) };
+  }
   const healed = takeHealed(memory, rest);
   const clean = rest.every((op) => memory.retries.has(idOf(op)) || attempt.waiting.has(idOf(op)));
   if (clean) settle(memory, task, attempt.waiting);
@@ -123,10 +141,18 @@ export async function runRound(
     driftCount: healed.length,
     failures: failuresOf(memory.retries, plan),
     clean,
+    pending: pendingOf(memory, rest),
+    pendingCount: rest.length,
     retryAtMs: nextDue(memory.retries, clock.nowMs()),
     error: null,
     tookMs: clock.nowMs() - startMs,
   };
+}
+
+function pendingOf({ retries }: Memory, rest: readonly Op[]): readonly Pending[] {
+  return rest
+    .slice(0, PENDING_MAX)
+    .map((op) => ({ op, error: retries.get(idOf(op))?.message ?? null }));
 }
 
 interface Attempt {

@@ -14,6 +14,7 @@ export const route: NounRules<Route> = {
     want.dev === have.dev &&
     want.onlink === have.onlink &&
     want.protocol === have.protocol &&
+    want.unreachable === have.unreachable &&
     want.extra === have.extra,
   // A route through another fabric's device has our number too and is that fabric's.
   owned: (object, by) =>
@@ -27,6 +28,7 @@ export const route: NounRules<Route> = {
 };
 
 function textOf(o: Route): string {
+  if (o.unreachable) return `unreachable ${o.dst} proto ${o.protocol} metric ${o.metric}`;
   const via = o.via === null ? "" : ` via ${o.via}`;
   const extra = o.extra === null ? "" : ` ${o.extra}`;
   const onlink = o.onlink ? " onlink" : "";

@@ -80,7 +80,7 @@ test("answers of the hosts count before the board's next word", async () => {
   expect(reply).toBeNull();
 });
 
-test("a host that does not answer is seen on the board, one that only answers is live", async () => {
+test("who does not answer is seen on the board, who only answers is live", async () => {
   show("old", 3);
   const asking = ask(9, { nodes: 2 });
   await clock.advance(1);

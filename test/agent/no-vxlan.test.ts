@@ -2,11 +2,13 @@
 // model.
 
 import { expect, test } from "bun:test";
-import { type Agent, startAgent } from "../../src/agent/agent.ts";
+import { startAgent } from "../../src/agent/agent.ts";
+import type { Agent } from "../../src/agent/agent-deps.ts";
 import type { Clock } from "../../src/events/clock.ts";
 import { encode } from "../../src/events/codec.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import { hostLink, KernelModel } from "../support/kernel-model.ts";
+import { MissModel } from "../support/kernel-model-miss.ts";
 import { MemoryLog } from "../support/log-memory.ts";
 import { manualClock } from "../support/manual-clock.ts";
 
@@ -39,6 +41,7 @@ async function given(clock: Clock): Promise<{ agent: Agent; lines: string[]; sen
       log: client.log,
       board: client.status,
       kernel,
+      misses: new MissModel(kernel, clock),
       clock,
       files: {
         readSnapshot: async () => null,

@@ -68,6 +68,58 @@ test("a change is on disk soon after, and many changes are one write", async () 
   expect(clock.pending).toBe(0);
 });
 
+test("what changes while a snapshot is written is not taken for written", async () => {
+  const { clock, disk, story, tail, stop, keeper, storedSeq } = given();
+  disk.takesMs = 10;
+  void keeper.run(tail, stop.signal);
+  keeper.wake();
+  await clock.advance(5);
+  story.join("h1");
+  keeper.wake();
+  await clock.advance(5);
+  expect(storedSeq()).toBe(1);
+  await clock.advance(1000);
+  expect(storedSeq()).toBe(2);
+  stop.abort();
+  await clock.advance(0);
+});
+
+test("what changes for no host is written now and then, and at the end", async () => {
+  const { clock, disk, story, tail, stop, keeper, storedSeq } = given();
+  story.join("h1").claim("h1", ["10.5.1.0/24"]);
+  void keeper.run(tail, stop.signal);
+  keeper.wake();
+  await clock.advance(0);
+  const renewal = { node: "h1", epoch: 1, subnets: ["10.5.1.0/24"], ttlSeconds: 60 };
+  for (let i = 0; i < 20; i++) {
+    story.append({ type: "LeaseRenewed", data: renewal });
+    keeper.wake();
+    await clock.advance(1000);
+  }
+  // At first, after ten seconds, and after another ten.
+  expect(disk.writes).toBe(3);
+  // A change that matters does not wait for its turn.
+  story.join("h2");
+  keeper.wake();
+  await clock.advance(1000);
+  expect([disk.writes, storedSeq()]).toEqual([4, 24]);
+  story.append({ type: "LeaseRenewed", data: renewal });
+  const flushed = keeper.flush(tail);
+  await clock.advance(0);
+  await flushed;
+  expect(storedSeq()).toBe(25);
+  stop.abort();
+});
+
+test("a snapshot that was written for another node is ignored", async () => {
+  const { clock, deps, tail, keeper, warnings } = given();
+  void keeper.flush(tail);
+  await clock.advance(0);
+  expect((await loadSnapshot(deps, "t"))?.position.seq).toBe(1);
+  expect(await loadSnapshot(deps, "t", "h1")).toBe(null);
+  expect(warnings.join()).toContain("it was written for node null");
+});
+
 test("writing a large state takes a few percent of the time, not all of it", async () => {
   const { clock, disk, story, tail, stop, keeper } = given();
   disk.takesMs = 100;

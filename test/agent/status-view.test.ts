@@ -22,6 +22,8 @@ const round: NonNullable<Parts["round"]> = {
   driftCount: 0,
   failures: new Map(),
   clean: true,
+  pending: [],
+  pendingCount: 0,
   retryAtMs: null,
   error: null,
   tookMs: 1,

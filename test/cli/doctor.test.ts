@@ -4,6 +4,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { z } from "zod";
 import type { Findings } from "../../src/cli/doctor-check.ts";
 import { dockerDrops, forwardPolicy } from "../../src/cli/doctor-filter.ts";
+import { packetsOnRestart } from "../../src/cli/doctor-host.ts";
+import type { TunnelStatus } from "../../src/reconcilers/tunnel-status.ts";
 import { history } from "../support/history.ts";
 import { TestNats } from "../support/nats.ts";
 import { storeSample } from "./fabric.ts";
@@ -120,6 +122,23 @@ test("doctor names every check, says what to do, and fails when one fails", asyn
   for (const { result, advice } of checks) expect(advice === null).toBe(result === "ok");
 });
 
+test("whether packets of the udp backend outlive the agent is told, with what to do", () => {
+  const state = history("f")
+    .config({ Network: "10.5.0.0/16", Backend: { Type: "udp" } })
+    .state();
+  const of = (on: boolean) => {
+    const features = [{ name: "kernel-resident", on, reason: on ? null : "EPERM" }];
+    const none = { device: "heddle0", port: 8285, listen: [], counters: {}, peers: [] };
+    const tunnel: TunnelStatus = { ...none, features };
+    return packetsOnRestart({ state, status: { tunnel } });
+  };
+  expect(of(true).result).toBe("ok");
+  expect(of(false)).toMatchObject({ result: "warn", found: "packets stop while no agent runs" });
+  expect(of(false).advice).toContain("heddle agent --takeover");
+  expect(packetsOnRestart({ state, status: null }).result).toBe("ok");
+  expect(packetsOnRestart({ ...findings, status: null }).found).toBe("not needed by vxlan");
+});
+
 const NAMES = [
   "fabric-configured",
   "agent-lag",
@@ -127,6 +146,7 @@ const NAMES = [
   "privileges",
   "kernel-vxlan",
   "dev-net-tun",
+  "udp-restart",
   "ip-forward",
   "nft",
   "mtu",

@@ -13,6 +13,7 @@ import { createAgentApp } from "../../src/http/agent-app.ts";
 import { type SocketServer, serveAgentSocket } from "../../src/http/agent-socket.ts";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import { emptyKernelState } from "../../src/reconcilers/kernel-state.ts";
+import type { MissKernel } from "../../src/reconcilers/miss.ts";
 import { history } from "../support/history.ts";
 import { realClock } from "../support/real-clock.ts";
 
@@ -46,6 +47,8 @@ async function serveAgent(leave: () => Promise<void>): Promise<void> {
   let asked = 0;
   const app = createAgentApp({
     status: unused,
+    ops: unused,
+    found: unused,
     plan: unused,
     acceptLog: unused,
     state: () => state,
@@ -75,6 +78,12 @@ const kernel: Kernel = {
   routeTo: async () => null,
 };
 
+const noMisses: MissKernel = {
+  watchMisses: () => ({ close: () => undefined }),
+  pending: () => [],
+  answer: () => [],
+  uses: () => [],
+};
 const noTunnel = { capabilities: () => null, status: () => null };
 
 function run(privileged = true): Promise<number> {
@@ -83,7 +92,7 @@ function run(privileged = true): Promise<number> {
   };
   const say = (text: unknown): void => void happened.push(String(text));
   const deps: Deps = {
-    out: { line: say, note: say, raw: say, json: say },
+    out: { line: say, note: say, raw: say, json: say, terminalRows: () => null },
     clock: realClock,
     wallMs: () => 0,
     hostName: "h1",
@@ -92,7 +101,12 @@ function run(privileged = true): Promise<number> {
     env: {},
     hasNetAdmin: () => privileged,
     connectLog: () => Promise.reject(new LogError("unreachable", "no server")),
-    openKernel: async () => ({ kernel, tunnel: noTunnel, close: () => undefined }),
+    openKernel: async () => ({
+      kernel,
+      misses: noMisses,
+      tunnel: noTunnel,
+      close: () => undefined,
+    }),
     startNatsServer: unused,
     startAgent: unused,
     onSignal: unused,

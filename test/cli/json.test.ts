@@ -34,6 +34,7 @@ const readable = z.strictObject({
   type: z.string(),
   v: z.literal(1),
   id: z.string(),
+  by: z.null(),
   data: z.record(z.string(), z.unknown()),
 });
 const unreadable = z.strictObject({
@@ -41,6 +42,7 @@ const unreadable = z.strictObject({
   type: z.null(),
   v: z.null(),
   id: z.null(),
+  by: z.null(),
   data: z.null(),
   raw: z.strictObject({ encoding: z.enum(["text", "base64"]), value: z.string(), bytes: z.int() }),
 });

@@ -1,6 +1,9 @@
 // heddle serve as a process: it listens, answers from the log, and ends as asked.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { TestNats } from "../support/nats.ts";
 import { heddle, spawnHeddle } from "./heddle.ts";
 
@@ -54,5 +57,29 @@ test("flags that do not fit together are refused by name", async () => {
     const ran = await heddle(["serve", "--nats", nats.url, ...args]);
     expect(ran.code).toBe(2);
     expect(ran.err).toContain(message);
+  }
+});
+
+test("a webhook key that others may read, too short or not there is refused", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "heddle-serve-"));
+  try {
+    const key = Buffer.alloc(32, 7).toString("base64");
+    const file = (name: string, text: string, mode: number): string => {
+      writeFileSync(join(dir, name), text, { mode });
+      return join(dir, name);
+    };
+    const good = file("good", key, 0o600);
+    for (const [flag, value, message] of [
+      ["--webhook-key", file("open", key, 0o644), "its mode is 0644, expected 0600"],
+      ["--webhook-key", `${good},${file("short", "c2hvcnQ=", 0o600)}`, "expected 32 random bytes"],
+      ["--webhook-key", join(dir, "none"), "cannot be read (ENOENT)"],
+      ["--webhook-allow", "10.0.0.1/8", "expected prefixes without host bits"],
+    ] as const) {
+      const ran = await heddle(["serve", "--nats", nats.url, flag, value]);
+      expect([ran.code, ran.err]).toEqual([2, expect.stringContaining(message)]);
+      expect(ran.err).not.toContain(key);
+    }
+  } finally {
+    rmSync(dir, { recursive: true });
   }
 });

@@ -31,9 +31,9 @@ async function demo(...args: string[]): Promise<Shown> {
 }
 
 describe.skipIf(!requireRoot("the demo"))("the demo", () => {
-  test("shows everything it promises, and leaves nothing", async () => {
+  test.each(["vxlan", "udp"])("shows all it promises over %s, and leaves nothing", async (type) => {
     const startMs = performance.now();
-    const { pid, code, out, err } = await demo();
+    const { pid, code, out, err } = await demo("--backend", type);
     expect([code, err, code === 0 ? "" : out]).toEqual([0, "", ""]);
     expect(performance.now() - startMs).toBeLessThan(LIMIT_MS);
     const table = out.slice(out.lastIndexOf("\n== "));
@@ -56,6 +56,6 @@ describe.skipIf(!requireRoot("the demo"))("the demo", () => {
   test("refuses a backend it does not know, in one line", async () => {
     const { code, out, err } = await demo("--backend", "carrier-pigeon");
     expect([code, out]).toEqual([2, ""]);
-    expect(err).toBe("demo: --backend carrier-pigeon: expected vxlan or host-gw\n");
+    expect(err).toBe("demo: --backend carrier-pigeon: expected vxlan, host-gw or udp\n");
   });
 });

@@ -60,7 +60,8 @@ test("bytes that were seen before are judged as at the first time, in any layout
     fc.property(history, (records) => {
       for (const each of records) {
         const first = decode(FABRIC, each);
-        expect(decode(FABRIC, each)).toEqual(first);
+        // The second time it is taken note of, the third time it is recognised.
+        for (let time = 2; time <= 3; time++) expect(decode(FABRIC, each)).toEqual(first);
         // A space in front takes the payload off the beaten path, past everything remembered.
         const slow = decode(FABRIC, { ...each, payload: Uint8Array.of(32, ...each.payload) });
         expect(slow).toEqual(first);
@@ -74,8 +75,7 @@ test("remembered data is no way round the subject, the version or a second key",
   const left = '{"node":"h1","reason":""}';
   const text = (head: string, tail = "}") => `${head},"data":${left}${tail}`;
   const usual = text('{"type":"NodeLeft","v":1,"id":"a"');
-  expect(reasonOf(record(usual))).toBe("accepted");
-  expect(reasonOf(record(usual))).toBe("accepted");
+  for (let time = 1; time <= 3; time++) expect(reasonOf(record(usual))).toBe("accepted");
   expect(reasonOf(record(usual, "heddle.t.node.h2.member"))).toBe(
     "NodeLeft on heddle.t.node.h2.member speaks for heddle.t.node.h1.member",
   );
@@ -85,7 +85,7 @@ test("remembered data is no way round the subject, the version or a second key",
     "payload is not JSON",
   );
   const twice = text('{"type":"NodeLeft","v":1,"id":"a"', ',"id":"b"}');
-  for (let time = 0; time < 2; time++) {
+  for (let time = 1; time <= 3; time++) {
     expect(decode(FABRIC, record(twice))).toMatchObject({ ok: true, event: { id: "b" } });
   }
 });
@@ -97,7 +97,7 @@ test("the same data under another type is another event", () => {
       FABRIC,
       record(`{"type":"${type}","v":1,"id":"a","data":${body}}`, `heddle.t.node.h1.${leaf}`),
     );
-  for (let time = 0; time < 2; time++) {
+  for (let time = 1; time <= 3; time++) {
     expect(of("NodeLeft", "member")).toMatchObject({ ok: true, event: { type: "NodeLeft" } });
     expect(of("HostFrozen", "report")).toMatchObject({ ok: true, event: { type: "HostFrozen" } });
     expect(of("HostRecovered", "report")).toMatchObject({
@@ -111,16 +111,36 @@ test("remembered data belongs to its fabric", () => {
   const payload = encode({ type: "HostRecovered", data: { node: "h7" } }, "a");
   const at = (fabric: string) =>
     decode(fabric, record(payload, `heddle.${fabric}.node.h7.report`)).ok;
-  expect([at("a"), at("b"), at("a"), at("b")]).toEqual([true, true, true, true]);
+  for (let time = 1; time <= 3; time++) expect([at("a"), at("b")]).toEqual([true, true]);
   expect(decode("b", record(payload, "heddle.a.node.h7.report")).ok).toBe(false);
 });
 
-test("an event cannot be changed by who reads it", () => {
-  const payload = encode({ type: "HostDegraded", data: { node: "h1", problems: ["x"] } }, "a");
-  const decoded = decode(FABRIC, record(payload, "heddle.t.node.h1.report"));
-  if (!decoded.ok || decoded.event.type !== "HostDegraded") throw new Error("not decoded");
-  const { problems } = decoded.event.data;
-  expect(() => problems.push("y")).toThrow();
+test("an event that others share cannot be changed by who reads it", () => {
+  const problems = ["changed by a reader"];
+  const payload = encode({ type: "HostDegraded", data: { node: "h1", problems } }, "a");
+  const shown = () => {
+    const decoded = decode(FABRIC, record(payload, "heddle.t.node.h1.report"));
+    if (!decoded.ok || decoded.event.type !== "HostDegraded") throw new Error("not decoded");
+    return decoded.event.data.problems;
+  };
+  shown().push("y");
+  const kept = shown();
+  expect(kept).toEqual(problems);
+  expect(shown()).toBe(kept);
+  expect(() => kept.push("y")).toThrow();
+});
+
+test("what is remembered is a copy: a payload's memory may be used again", () => {
+  const written = '{"type":"HostRecovered","v":1,"id":"a","data":{"node":"copied"}}';
+  const data = (payload: Uint8Array) => {
+    const decoded = decode(FABRIC, record(payload, "heddle.t.node.copied.report"));
+    return decoded.ok ? decoded.event.data : decoded.reason;
+  };
+  const socket = Buffer.from(written);
+  data(socket);
+  const kept = data(socket);
+  socket.fill(0x20);
+  expect(data(bytes(written))).toBe(kept);
 });
 
 const member = golden().find(({ type }) => type === "NodeJoined")?.event.data;

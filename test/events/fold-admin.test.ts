@@ -142,3 +142,14 @@ test("a token is there from TokenCreated to TokenRevoked", () => {
   story.append({ type: "TokenRevoked", data: { name: "ci" } }, "void");
   expect(said(story)).toBe("void: no token named ci");
 });
+
+test("a webhook stays as it was added until it is removed", () => {
+  const data = { name: "ci", url: "https://ci.example/hook", types: ["NodeLeft"], nodes: [] };
+  const story = given().append({ type: "WebhookAdded", data });
+  const added = { ...data, addedSeq: story.state().seq };
+  story.append({ type: "WebhookAdded", data: { ...data, url: "https://else.example/" } }, "void");
+  expect(story.state().webhooks.get("ci")).toEqual(added);
+  story.append({ type: "WebhookRemoved", data: { name: "ci" } });
+  expect(story.state().webhooks.size).toBe(0);
+  story.append({ type: "WebhookRemoved", data: { name: "ci" } }, "void");
+});

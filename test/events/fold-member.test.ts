@@ -111,6 +111,22 @@ describe("NodeUpdated", () => {
     expect(story.state().leases.get("h1")?.subnets).toEqual([A]);
   });
 
+  test("that says the same again is word from the node, and keeps everything", () => {
+    // Repeated data is one object from the third time on (codec-memo.ts), and must fold alike.
+    const story = given().join("h1").claim("h1", [A]);
+    const { nodes, endpoints } = story.state();
+    const before = { ...nodes.get("h1") };
+    const held = new Map(endpoints);
+    for (let time = 1; time <= 4; time++) {
+      story.update("h1", {});
+      const { seq, timeMs } = story.state();
+      const now = { updatedSeq: seq, heardMs: timeMs };
+      expect(story.state().nodes.get("h1")).toEqual({ ...before, ...now } as never);
+      expect(story.state().changedSeq).toBe(seq);
+    }
+    expect(new Map(story.state().endpoints)).toEqual(held);
+  });
+
   test("of a node that is not there, or by another instance, is void", () => {
     const story = given().join("h1");
     story.append(updated("h2", {}), "void");

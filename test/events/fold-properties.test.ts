@@ -150,6 +150,8 @@ function expectOwnership(state: FabricState): void {
   expect(leased.length).toBe(state.owners.size);
   const pools = [state.config?.ipv4 ?? null, state.config?.ipv6 ?? null];
   const foreign = [...state.peers.values()].map(({ subnet }) => subnet);
+  const taken = [...state.taken.ipv4, ...state.taken.ipv6].map(({ subnet }) => subnet);
+  expect(taken.sort()).toEqual([...foreign, ...state.owners.keys()].sort());
   leased.forEach(([subnet], i) => {
     expect(pools.some((pool) => pool !== null && inPool(pool, subnet))).toBe(true);
     const others = [...leased.slice(0, i).map(([other]) => other), ...foreign];

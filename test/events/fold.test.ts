@@ -70,7 +70,8 @@ test("every type of event is accepted in a state where it makes sense", () => {
     ...["FabricConfigured", "PeerAdded", "PeerRemoved", "LeaseReserved", "LeaseRevoked"],
     ...["TokenCreated", "TokenRevoked", "NodeJoined", "NodeUpdated", "LeaseClaimed"],
     ...["LeaseRenewed", "DriftHealed", "HostDegraded", "HostRecovered", "HostFrozen"],
-    ...["LeaseReleased", "NodeLeft"],
+    ...["NeighborMissed", "NeighborAged", "LeaseReleased", "NodeLeft"],
+    ...["WebhookAdded", "WebhookRemoved"],
   ];
   const events = new Map<string, ReturnType<typeof golden>[number]>(
     golden().map((each) => [each.type, each]),

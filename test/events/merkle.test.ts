@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import type { Recorded } from "../../src/events/log.ts";
 import { Frontier, leafHash, nodeHash, peakCount } from "../../src/events/merkle.ts";
@@ -128,6 +129,29 @@ test("a leaf is SHA-256 over zero, sequence, milliseconds, subject, newline and 
   expect(hex(leafHash(sha256, record))).toBe(hex(sha256(new TextEncoder().encode(text))));
 });
 
+/** As much of jq as the guide uses; not every machine has it. */
+const JQ = `jq() {
+  "$BUN" -e 'console.log(JSON.parse(await Bun.stdin.text())[process.argv.at(-1).slice(1)])' \\
+    "\${@: -1}"
+}`;
+
+test("a leaf can be made from the server's answer with jq, date, base64 and sha256sum", () => {
+  // What `nats stream get --json` and the API's STREAM.MSG.GET answer with.
+  const payload = new TextEncoder().encode('{"type":"NodeLeft"}');
+  const answer = {
+    ...{ subject: "heddle.t.node.h1.member", seq: 7, data: payload.toBase64() },
+    time: "2030-01-01T00:00:00.123999999Z",
+  };
+  const guide = readFileSync(new URL("../../docs/audit.md", import.meta.url), "utf8");
+  const script = /```sh\n(m=[\s\S]*?)```/.exec(guide)?.[1] ?? "false";
+  const shell = `${JQ}\n${script.replace(/^m=.*$/m, "m=$ANSWER")}`;
+  const env = { ...process.env, BUN: process.execPath, ANSWER: JSON.stringify(answer) };
+  const ran = Bun.spawnSync(["bash", "-c", shell], { env });
+  const timeMs = Date.UTC(2030, 0, 1) + 123;
+  const record: Recorded = { seq: 7, timeMs, subject: answer.subject, payload };
+  expect(ran.stdout.toString().slice(0, 64)).toBe(hex(leafHash(sha256, record)));
+});
+
 test("tree and frontier have the root that RFC 6962 defines, at every size up to 600", () => {
   const data = numbered(600);
   const tree = treeOf(data);
@@ -202,6 +226,7 @@ test("proofs from the tiles of a large tree are accepted, and only for what they
       expect(isIncluded(sha256, claim)).toBe(true);
       expect(isIncluded(sha256, { ...claim, leaf: damaged(leaf, flip) })).toBe(false);
       expect(isIncluded(sha256, { ...claim, root: damaged(claim.root, flip) })).toBe(false);
+      expect(isIncluded(sha256, { ...claim, size: 4 * size })).toBe(false);
       expect(isIncluded(sha256, { ...claim, path: claim.path.slice(1) })).toBe(false);
       expect(isIncluded(sha256, { ...claim, path: [...claim.path, leaf] })).toBe(false);
       const moved = isIncluded(sha256, { ...claim, index: (index + 1) % size });

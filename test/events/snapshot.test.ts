@@ -33,7 +33,7 @@ describe("a snapshot that cannot be trusted is refused", () => {
   });
 
   test("when it is something else, or of other rules", () => {
-    for (const other of ["{}", "[]", "null", text().replace('"schema":1', '"schema":0')]) {
+    for (const other of ["{}", "[]", "null", text().replace(/"schema":\d+/, '"schema":0')]) {
       expect(refusal(other)).toBe("not a snapshot of this version");
     }
   });

@@ -2,11 +2,13 @@
 
 import { expect, test } from "bun:test";
 import type { AgentPort } from "../../src/agent/agent-port.ts";
+import type { Found } from "../../src/agent/found.ts";
 import type { AgentStatus } from "../../src/agent/status.ts";
 import { LogError } from "../../src/events/log.ts";
 import { createAgentApp } from "../../src/http/agent-app.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import { history } from "../support/history.ts";
+import { Scraped } from "../support/prometheus.ts";
 
 const state = history("f")
   .config({ Network: "10.5.0.0/16" })
@@ -33,6 +35,11 @@ const status: AgentStatus = {
   version: "test",
 };
 
+const found: Found = {
+  ...{ node: "h1", state: "ready", problems: [], applied: 6, planned: 6, asWanted: true },
+  ...{ differences: [], differenceCount: 0, error: null, failed: [], healed: null },
+};
+
 interface Called {
   readonly calls: string[];
   readonly app: ReturnType<typeof createAgentApp>;
@@ -42,6 +49,8 @@ function appWith(part: Partial<AgentPort> = {}): Called {
   const calls: string[] = [];
   const app = createAgentApp({
     status: () => status,
+    ops: () => ({ sent: new Map([["set route", 2]]), failed: new Map() }),
+    found: () => found,
     state: () => state,
     plan: () => desired(state, "h1"),
     acceptLog: () => true,
@@ -64,7 +73,16 @@ test("reads answer with the views of the folded log", async () => {
     node: "h1",
     kernel: { routes: [{ dst: "10.5.7.0/24" }] },
   });
+  expect(await get("/v1/found")).toEqual(found);
   expect(await get("/healthz")).toEqual({ ok: true });
+});
+
+test("metrics are in Prometheus's text format, of the status at that moment", async () => {
+  const answer = await appWith().app.request("/metrics");
+  expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+  const metrics = new Scraped(await answer.text());
+  expect(metrics.value("heddle_agent_applied_sequence")).toBe(6);
+  expect(metrics.value("heddle_agent_ops_total", { verb: "set", noun: "route" })).toBe(2);
 });
 
 test("readyz is 200 only when ready, and otherwise says why not", async () => {

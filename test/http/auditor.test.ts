@@ -40,7 +40,7 @@ async function store(text: string, from: number, leaves: readonly Uint8Array[]):
   await world.checkpoints.append({ subject: checkpointSubject("t"), payload, id });
 }
 
-test("records are signed at once, then at most every 100 ms, and none when nothing comes", async () => {
+test("records are signed at once, then every 100 ms, and nothing when none come", async () => {
   world = new AuditedLog();
   const server = world.server();
   await world.clock.advance(1000);

@@ -1,5 +1,5 @@
-// Changes through the hook: what they answer, what stands in the log afterwards, and that a repeated
-// request is harmless on every server.
+// Changes through the hook: what they answer, what stands in the log afterwards, and that a
+// repeated request is harmless on every server.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { encode } from "../../src/events/codec.ts";

@@ -1,20 +1,22 @@
-// The packet path built with ASan and UBSan: its pure tests, and the fuzz corpus with changes.
+// The packet path built with ASan and UBSan: its pure tests, the fuzz corpus with changes, and what
+// one process leaves in the kernel for the next.
 
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "../support/netns.ts";
+import { requireRoot, run } from "../support/netns.ts";
 import { nativeTool } from "../support/tunnel-build.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 
-test("the pure tests pass under the sanitizers", () => {
+/** Runs a test file on the sanitized library and expects no fault and some passes. */
+function passes(file: string, variable: string): void {
   const library = nativeTool("libheddle-asan.so");
-  const child = Bun.spawnSync([process.execPath, "test", "./test/native/pure.test.ts"], {
+  const child = Bun.spawnSync([process.execPath, "test", file], {
     cwd: ROOT,
     env: {
       ...process.env,
-      HEDDLE_NATIVE_TEST: library,
+      [variable]: library,
       LD_PRELOAD: run(["cc", "-print-file-name=libasan.so"]).trim(),
       // Bun's own memory is not freed at exit
       ASAN_OPTIONS: "detect_leaks=0",
@@ -27,7 +29,17 @@ test("the pure tests pass under the sanitizers", () => {
     fault: undefined,
   });
   expect(text).toMatch(/[1-9]\d* pass/);
+}
+
+test("the pure tests pass under the sanitizers", () => {
+  passes("./test/native/pure.test.ts", "HEDDLE_NATIVE_TEST");
 }, 60_000);
+
+test.skipIf(!requireRoot("the packet path under the sanitizers"))(
+  "programs are left, adopted and replaced under the sanitizers",
+  () => passes("./test/native/tunnel-resident.test.ts", "HEDDLE_NATIVE"),
+  120_000,
+);
 
 // Another day's changes need only another seed: `native/build/replay -m N SEED FILE…`.
 const SEED = "20260";

@@ -4,9 +4,10 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Adversary, type Faults } from "../support/adversary.ts";
-import { type Netns, requireRoot } from "../support/netns.ts";
+import { requireRoot } from "../support/netns.ts";
 import { kernelCounts } from "../support/snmp.ts";
 import {
+  keepOrder,
   makeTunnelPair,
   type PairOptions,
   podIp,
@@ -42,9 +43,7 @@ async function makeBadPair(options: PairOptions, faults: Faults) {
   const [underlay] = made;
   if (underlay === undefined) throw new Error("no underlay was made");
   await underlay.ready();
-  for (const netns of [pair.one.host, pair.one.pod, pair.two.host, pair.two.pod, underlay.netns]) {
-    keepOrder(netns);
-  }
+  keepOrder(pair, underlay.netns);
   // What waits for a link address may be lost, or be overtaken when it leaves.
   for (const { host, number } of [pair.one, pair.two]) {
     const other = number === 1 ? 2 : 1;
@@ -55,15 +54,6 @@ async function makeBadPair(options: PairOptions, faults: Faults) {
     }
   }
   return { pair, underlay, [Symbol.dispose]: () => pair[Symbol.dispose]() };
-}
-
-/**
- * Without it every device hands packets to whichever core sends at the moment, and a thread that
- * moves overtakes itself: the namespaces' doing, on plain routes too.
- */
-function keepOrder(netns: Netns): void {
-  const queues = "/sys/class/net/*/queues/rx-*/rps_cpus";
-  netns.exec(["sh", "-ec", `for queue in ${queues}; do echo 1 >$queue; done`]);
 }
 
 /** Datagrams that the host's kernel took from the underlay and refused, by its own counts. */

@@ -83,8 +83,9 @@ describe.if(root)("a tunnel's successor", () => {
     two.tunnel.pause();
     const options = tunnelOptions(two.host, 2, { features: USERSPACE });
     // A successor in another process would inherit the descriptors; here it gets them by number
-    const successor = Tunnel.open({ ...options, adopt: two.tunnel.fds() });
+    const successor = Tunnel.open({ ...options, offer: two.tunnel.fds(), held: true });
     successor.setPeers([peerOf(1)], ownOf(2));
+    successor.start();
     expect(await moving).toEqual({ bytes: 64 * MIB, wrong: 0 });
     expect(successor.counters().peers.get("h1")?.rxBytes).toBeGreaterThan(MIB);
     successor.pause();

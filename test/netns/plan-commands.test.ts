@@ -63,6 +63,7 @@ async function remaining(netns: Netns, plan: Plan): Promise<string[]> {
 const BACKENDS = {
   vxlan: { Type: "vxlan" },
   DirectRouting: { Type: "vxlan", DirectRouting: true, VNI: 9, Port: 4789, GBP: true },
+  "on-miss": { Type: "vxlan", Mode: "on-miss" },
   multicast: { Type: "vxlan", Mode: "multicast", Group: "239.1.1.1" },
   "multicast over IPv6 into a bridge": { Mode: "multicast", Group: "ff05::1", Bridge: "br0" },
   "head-end": { Type: "vxlan", Mode: "head-end", VNI: 9, GBP: true },

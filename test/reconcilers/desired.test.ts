@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Draft } from "../../src/events/event.ts";
 import { describePlan } from "../../src/reconcilers/describe.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import type { Plan } from "../../src/reconcilers/plan.ts";
@@ -16,6 +17,18 @@ const V6 = { EnableIPv6: true, IPv6Network: "fd00:5::/48" };
 const UDP = { backend: "udp", vtepMac: null, vtepMacV6: null } as const;
 const PORT = { Bridge: "br0" };
 const FAR = { publicIp: "203.0.113.7", underlay: { local: "203.0.113.7" } };
+
+function onMiss(backend: object): History {
+  return history("default", "h1")
+    .config({ ...V4, Backend: backend })
+    .join("h1")
+    .claim("h1", ["10.5.1.0/24"]);
+}
+
+function missed(...subnets: string[]): Draft {
+  const answered = subnets.map((subnet) => ({ subnet, peer: "p", waitedUs: null }));
+  return { type: "NeighborMissed", data: { node: "h1", answered, unknown: [], suppressed: 0 } };
+}
 
 const cases: { readonly [name: string]: { readonly says: string; readonly log: History } } = {
   "vxlan-v4": {
@@ -57,6 +70,26 @@ const cases: { readonly [name: string]: { readonly says: string; readonly log: H
       .claim("h1", ["10.5.1.0/24"])
       .join("h2", { publicIp: "203.0.113.2" })
       .claim("h2", ["10.5.2.0/24"]),
+  },
+  "on-miss-v4": {
+    says: "routes to every peer, has entries for the one it holds, and the rest is unreachable",
+    log: onMiss({ Mode: "on-miss" })
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24"])
+      .join("h3")
+      .claim("h3", ["10.5.3.0/24"])
+      .append(missed("10.5.3.0/24")),
+  },
+  "hybrid-dual-direct": {
+    says: "holds entries by family, for foreign peers too, and none for peers on the same link",
+    log: history("default", "h1")
+      .config({ ...V4, ...V6, Backend: { Mode: "hybrid", HotPeers: 2, DirectRouting: true } })
+      .join("h1", { underlay: { onlink: ["198.18.0.0/24", "2001:db8:5::/64"] } })
+      .claim("h1", ["10.5.1.0/24", "fd00:5:0:1::/64"])
+      .join("h2")
+      .claim("h2", ["10.5.2.0/24", "fd00:5:0:2::/64"])
+      .peer("f5", "172.30.0.0/20", "203.0.113.9", "02:00:00:00:00:f5")
+      .append(missed("10.5.2.0/24", "fd00:5:0:2::/64", "172.30.0.0/20")),
   },
   "direct-routing": {
     says: "routes plainly to peers on the same link and tunnels to the others",

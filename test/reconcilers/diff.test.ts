@@ -102,7 +102,9 @@ describe("diff on a host", () => {
     if (link === undefined) throw new Error("no device");
     found.links.set("heddle.1", { ...link, vni: 2 });
     const ops = diff(before, found, KEEP).map((op) => `${op.verb} ${op.noun}`);
-    expect(ops).toEqual(["set link", "set addr", "set fdb", "set neigh", "set route"]);
+    const sysctls = ["set sysctl", "set sysctl"];
+    const entries = ["set fdb", "set neigh", "set route"];
+    expect(ops).toEqual(["set link", "set addr", ...sysctls, ...entries]);
   });
 
   test("a new MAC address sets the neighbours again, which the kernel drops", () => {
@@ -158,7 +160,7 @@ describe("diff on a host", () => {
 
   test("a switch is never turned back", () => {
     const ops = diff(emptyKernelState(), before, PRUNE);
-    expect(before.sysctls.size).toBe(1);
+    expect(before.sysctls.size).toBe(3);
     expect(ops.filter((op) => op.noun === "sysctl")).toEqual([]);
   });
 });

@@ -60,12 +60,37 @@ if (requireRoot("echoes of our own changes"))
       expect(await judged(1)).toEqual(["another's"]);
     });
 
+    for (const how of ["dynamic", "permanent port 4789", "permanent vni 77"]) {
+      test(`of a forwarding entry is another's when it is ${how}`, async () => {
+        expectEcho(entry);
+        host.netns.bridge(`fdb replace ${peerMac} dev ${dev} dst 198.18.0.77 self ${how}`);
+        expect(await judged(1)).toEqual(["another's"]);
+      });
+    }
+
     test("of a forwarding entry is another's when what we set is removed again", async () => {
       expectEcho(entry);
       await host.apply(entry);
       await judged(1);
       host.netns.bridge(`fdb del ${peerMac} dev ${dev} dst 198.18.0.77 self`);
       expect(await judged(2)).toEqual(["ours", "another's"]);
+    });
+
+    test("of a forwarding entry is another's when it says what we asked for before", async () => {
+      const first = set("fdb", fdb(dev, "198.18.0.78")) as BatchOp;
+      for (const op of [first, entry]) {
+        expectEcho(op);
+        await host.apply(op);
+      }
+      await judged(2);
+      host.netns.bridge(`fdb replace ${peerMac} dev ${dev} dst 198.18.0.78 self permanent`);
+      const removal = del("fdb", fdb(dev, "198.18.0.78")) as BatchOp;
+      await judged(3);
+      expectEcho(removal);
+      await host.apply(removal);
+      await judged(4);
+      host.netns.bridge(`fdb add ${peerMac} dev ${dev} dst 198.18.0.78 self permanent`);
+      expect((await judged(5)).slice(1)).toEqual(["ours", "another's", "ours", "another's"]);
     });
 
     test("of a neighbour's removal is ours when we removed it, else another's", async () => {

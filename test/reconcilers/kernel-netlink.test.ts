@@ -134,6 +134,25 @@ if (requireRoot("objects as iproute2 sees them"))
       }
     });
 
+    test("forwarding that we switched wakes nobody, switched by others it does", async () => {
+      const path = "net/ipv4/ip_forward";
+      const values = { links: [], routeDevs: [], sysctls: [path], rules: [] };
+      await host.apply(set("sysctl", { path, value: "0" }));
+      await host.kernel.observe(values);
+      const heard: string[] = [];
+      let stage = "ours";
+      const watch = host.kernel.watch(() => heard.push(stage));
+      await host.apply(set("sysctl", { path, value: "1" }));
+      // As many turns as it takes for a notification that comes after ours.
+      await host.kernel.observe(values);
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+      stage = "another's";
+      host.netns.exec(["sysctl", "-qw", "net.ipv4.ip_forward=0"]);
+      while (heard.length === 0) await new Promise(setImmediate);
+      watch.close();
+      expect(heard[0]).toBe("another's");
+    });
+
     test("facts leave out what is no good for an underlay, and put the best first", async () => {
       host.netns.ip("addr add 198.18.0.5/24 dev eth0 valid_lft 600 preferred_lft 600");
       host.netns.ip("addr add 203.0.113.5/32 dev eth0");

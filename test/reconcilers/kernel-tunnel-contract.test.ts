@@ -68,7 +68,7 @@ function realHost(): Host {
     { netns, dev: "far0", addresses: [] },
   );
   const netlink = new NetlinkKernel({ netns: netns.path });
-  const kernel = new TunnelKernel(netlink, { netns: netns.path, load: async () => Tunnel.open });
+  const kernel = new TunnelKernel(netlink, { netns: netns.path, load: async () => Tunnel });
   return {
     kernel,
     setUp: (up) => void netns.ip(`link set ${dev} ${up ? "up" : "down"}`),

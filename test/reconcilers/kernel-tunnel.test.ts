@@ -3,11 +3,17 @@
 
 import { beforeEach, describe, expect, test } from "bun:test";
 import type { TunnelOptions } from "../../src/ffi/tunnel.ts";
+import type { TunnelFds, TunnelPeer } from "../../src/ffi/tunnel-encode.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import { diff } from "../../src/reconcilers/diff.ts";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import { emptyKernelState } from "../../src/reconcilers/kernel-state.ts";
-import { type TunnelHandle, TunnelKernel } from "../../src/reconcilers/kernel-tunnel.ts";
+import {
+  type TunnelHandle,
+  TunnelKernel,
+  type TunnelKernelOptions,
+} from "../../src/reconcilers/kernel-tunnel.ts";
+import type { Op } from "../../src/reconcilers/op.ts";
 import { phasesOf } from "../../src/reconcilers/phase.ts";
 import type { Plan } from "../../src/reconcilers/plan.ts";
 import { type History, history } from "../support/history.ts";
@@ -18,12 +24,32 @@ class FakeTunnel implements TunnelHandle {
   peers: readonly string[] = [];
   own: readonly string[] = [];
   sets = 0;
+  refreshed = 0;
   gone: number | null = null;
   closed = false;
+  /** Peers in the table when it started. */
+  startedWith: readonly string[] | null = null;
+  readonly left: readonly TunnelPeer[];
 
-  constructor(options: TunnelOptions) {
+  constructor(options: TunnelOptions, left: readonly TunnelPeer[]) {
     this.options = options;
-    this.setPeers(options.peers ?? [], options.own ?? []);
+    this.left = left;
+  }
+
+  refresh(): void {
+    this.refreshed += 1;
+  }
+
+  start(): void {
+    this.startedWith = this.peers;
+  }
+
+  adopted(): TunnelPeer[] {
+    return [...this.left];
+  }
+
+  fds(): TunnelFds {
+    return { tun: [10], udp: [11] };
   }
 
   setPeers(...[peers, own]: Parameters<TunnelHandle["setPeers"]>): void {
@@ -71,6 +97,10 @@ describe("a kernel with a tunnel", () => {
   let refuse: Error | null;
   let kernel: TunnelKernel;
   let log: History;
+  /** What a predecessor left in the kernel. */
+  let left: TunnelPeer[];
+  let forgotten: string[];
+  let kept: (TunnelFds | null)[];
 
   beforeEach(() => {
     model = new KernelModel();
@@ -78,26 +108,31 @@ describe("a kernel with a tunnel", () => {
     tunnels = [];
     loads = 0;
     refuse = null;
+    left = [];
+    forgotten = [];
+    kept = [];
     kernel = fresh();
     log = history("t").config({ Network: "10.5.0.0/16", Backend: { Type: "udp" } });
     log.join("h1", udp).claim("h1", ["10.5.1.0/24"]).join("h2", udp).claim("h2", ["10.5.2.0/24"]);
   });
 
-  function fresh(): TunnelKernel {
+  function open(options: TunnelOptions): FakeTunnel {
+    if (refuse !== null) throw refuse;
+    // The device is made by the packet path, and outlives it.
+    const there = model.state.links.has(options.device);
+    if (!there) model.put("link", hostLink(options.device, { kind: "tun", mac: "", up: false }));
+    const tunnel = new FakeTunnel(options, left);
+    tunnels.push(tunnel);
+    return tunnel;
+  }
+
+  function fresh(options: Partial<TunnelKernelOptions> = {}): TunnelKernel {
     const load = async () => {
       loads += 1;
-      return (options: TunnelOptions) => {
-        if (refuse !== null) throw refuse;
-        // The device is made by the packet path, and outlives it.
-        const there = model.state.links.has(options.device);
-        if (!there)
-          model.put("link", hostLink(options.device, { kind: "tun", mac: "", up: false }));
-        const tunnel = new FakeTunnel(options);
-        tunnels.push(tunnel);
-        return tunnel;
-      };
+      return { open, forget: (device: string) => void forgotten.push(device) };
     };
-    return new TunnelKernel(netlink, { netns: null, load });
+    const onDescriptors = (fds: TunnelFds | null): void => void kept.push(fds);
+    return new TunnelKernel(netlink, { netns: null, load, onDescriptors, ...options });
   }
 
   /** The model without what only the packet path knows. */
@@ -128,9 +163,9 @@ describe("a kernel with a tunnel", () => {
     return failed;
   }
 
-  async function rest(wanted: Plan = plan()): Promise<readonly unknown[]> {
+  async function rest(wanted: Plan = plan(), prune = true): Promise<readonly Op[]> {
     const have = await kernel.observe(wanted.scope);
-    return diff(wanted.kernel, have, { fabric: "t", prune: true });
+    return diff(wanted.kernel, have, { fabric: "t", prune });
   }
 
   test("one round makes a host, with all peers in one table", async () => {
@@ -149,6 +184,13 @@ describe("a kernel with a tunnel", () => {
     expect(tunnel?.own).toEqual(["10.5.1.0/24"]);
     // Once when it was opened, once for both peers.
     expect(tunnel?.sets).toBe(2);
+  });
+
+  test("with each look the tunnel looks after its routes", async () => {
+    await round();
+    const before = tunnels[0]?.refreshed ?? 0;
+    await rest();
+    expect(tunnels[0]?.refreshed).toBe(before + 1);
   });
 
   test("a plan without a TUN loads nothing", async () => {
@@ -183,6 +225,51 @@ describe("a kernel with a tunnel", () => {
     expect(await round()).toEqual([]);
     expect(await rest()).toEqual([]);
     expect(model.state.routes).toEqual(routes);
+  });
+
+  test("nothing moves before the peers of the round are in the table", async () => {
+    await round();
+    expect(tunnels[0]?.options.held).toBe(true);
+    expect(tunnels[0]?.startedWith).toEqual(["h2 198.18.0.2:8285"]);
+    log.leave("h2");
+    await round();
+    kernel = fresh();
+    await round();
+    // Without peers it starts when the round is verified, and announces nothing before
+    expect([tunnels[1]?.startedWith, kernel.capabilities()]).toEqual([null, null]);
+    expect(await rest()).toEqual([]);
+    expect(tunnels[1]?.startedWith).toEqual([]);
+    expect(kernel.capabilities()).toEqual(["offload"]);
+  });
+
+  test("peers that a predecessor's programs carry stay until the gate is open", async () => {
+    const endpoint = { ip: "198.18.0.9", port: 8285 };
+    left = [{ name: "h9", subnets: ["10.5.9.0/24"], endpoint, capabilities: ["offload"] }];
+    await round();
+    expect(tunnels[0]?.startedWith).toEqual(["h9 198.18.0.9:8285", "h2 198.18.0.2:8285"]);
+    expect(await rest(plan(), false)).toEqual([]);
+    expect((await rest()).map(({ verb, noun, key }) => `${verb} ${noun} ${key}`)).toEqual([
+      "del peer h9",
+    ]);
+    expect(await round()).toEqual([]);
+    expect(tunnels[0]?.peers).toEqual(["h2 198.18.0.2:8285"]);
+  });
+
+  test("what is offered goes to the first tunnel that opens; what is open is told", async () => {
+    const offer = { tun: [3], udp: [4] };
+    kernel = fresh({ offer });
+    refuse = new Error("not now");
+    await round();
+    refuse = null;
+    await round();
+    log.update("h1", { underlay: { mtu: 1400 } });
+    await round();
+    expect(tunnels.map(({ options }) => options.offer)).toEqual([offer, undefined]);
+    log.config({ Network: "10.5.0.0/16" });
+    expect(await round({ ...plan(), scope: { ...plan().scope, links: ["heddle0"] } })).toEqual([]);
+    const open = { tun: [10], udp: [11] };
+    expect(kept).toEqual([open, open, null]);
+    expect(forgotten).toEqual(["heddle0"]);
   });
 
   test("another MTU, port or address opens anew; other subnets and peers do not", async () => {

@@ -46,6 +46,17 @@ describe("failures", () => {
     expect(rounds.at(-1)?.failures.size).toBe(0);
   });
 
+  test("a device is tried every 1.5 s at least: what it lacks may be back", async () => {
+    const { kernel, clock, settle } = host();
+    kernel.refuse = (op) => (op.noun === "link" ? "EADDRINUSE" : null);
+    await settle();
+    for (let i = 0; i < 600; i++) await clock.advance(100);
+    kernel.refuse = () => null;
+    const freedMs = clock.nowMs();
+    while (kernel.state.links.size === 0) await clock.advance(50);
+    expect(clock.nowMs() - freedMs).toBeLessThanOrEqual(1500);
+  });
+
   test("a changed wish is tried at once, whatever the old one has to wait for", async () => {
     const test = host();
     test.kernel.refuse = (op) => (op.key.includes("198.18.0.2") ? "no" : null);

@@ -4,18 +4,25 @@
 
 import { familyOf } from "../../src/events/address.ts";
 import type { FabricState } from "../../src/events/state.ts";
-import { desired } from "../../src/reconcilers/desired.ts";
-import { emptyKernelState, type KernelState } from "../../src/reconcilers/kernel-state.ts";
+import { standing } from "../../src/reconcilers/desired.ts";
+import { answerFor } from "../../src/reconcilers/desired-vxlan-miss.ts";
+import {
+  emptyKernelState,
+  type KernelState,
+  type Neigh,
+} from "../../src/reconcilers/kernel-state.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
 import type { Plan } from "../../src/reconcilers/plan.ts";
 import { tableOf } from "../support/apply-ops.ts";
+import type { MissModel } from "../support/kernel-model-miss.ts";
 import type { Foreign } from "./foreign.ts";
-import type { Process } from "./process.ts";
+import { IDLE_MS, type Process } from "./process.ts";
 
 export interface CheckerDeps {
   readonly node: string;
   readonly foreign: () => Foreign;
   readonly process: () => Process | null;
+  readonly misses: () => MissModel;
   readonly fail: (rule: string, what: string) => void;
 }
 
@@ -46,6 +53,7 @@ export class Checker {
     for (const op of ops) {
       if (op.verb === "del") this.#checkRemoval(op, plan, lineage.caughtUp);
       else this.#checkAddress(op, plan);
+      if (op.verb === "del" && op.noun === "neigh") this.#checkIdle(op.object, plan, state);
       this.#checkFound(op, found);
     }
   }
@@ -64,6 +72,19 @@ export class Checker {
     }
   }
 
+  /** On demand, the neighbour of a peer goes only when nothing was sent to it for long. */
+  #checkIdle({ dev, ip, mac }: Neigh, plan: Plan, state: Readonly<FabricState>): void {
+    const { node, misses, fail } = this.#deps;
+    const found = answerFor(state, node, dev, ip);
+    const routed = [...plan.kernel.routes.values()].some((r) => r.dev === dev && r.via === ip);
+    if (found === null || !routed || found.neigh.mac !== mac) return;
+    const idleMs = misses().idleMs(dev, mac ?? "") ?? Number.POSITIVE_INFINITY;
+    // Of a peer that lost its lease meanwhile it goes too, even if it has one again.
+    const heldMs = state.timeMs - (state.leases.get(found.peer)?.claimedMs ?? 0);
+    if (idleMs >= Math.min(IDLE_MS, heldMs)) return;
+    fail("what is in use is not removed", `${node}: neigh ${dev} ${ip}, used ${idleMs} ms ago`);
+  }
+
   /** After another lease was learned of, the address of the old one is never set. */
   #checkAddress(op: Op, plan: Plan): void {
     if (op.noun !== "addr" || plan.kernel.addrs.has(op.key)) return;
@@ -80,14 +101,15 @@ export class Checker {
   /** An op names what this process last saw; one that does not was made without looking. */
   #checkFound(op: Op, found: KernelState | null): void {
     const seen = tableOf(found ?? emptyKernelState(), op.noun).get(op.key) ?? null;
-    if (found !== null && seen === op.found) return;
+    // Not by identity: what equals the plan is remembered in the plan's own objects.
+    if (found !== null && Bun.deepEquals(seen, op.found)) return;
     const { node, fail } = this.#deps;
     fail("changes come from rounds", `${node}: ${words([op])} was not looked at`);
   }
 
   #plan(state: Readonly<FabricState>, chain: string): Plan {
     if (this.#planned?.chain !== chain) {
-      this.#planned = { chain, plan: desired(state, this.#deps.node) };
+      this.#planned = { chain, plan: standing(state, this.#deps.node) };
     }
     return this.#planned.plan;
   }

@@ -156,6 +156,20 @@ export const kernelFaults: FaultTable = {
     host.foreign.resync();
     return host.node;
   },
+  portTaken(world, random) {
+    const { node, path } = anyHost(world, random);
+    path.faults.portTaken = !path.faults.portTaken;
+    return `${node} ${path.faults.portTaken ? "by a stranger" : "no more"}`;
+  },
+  tableFails(world, random) {
+    const { node, path } = anyHost(world, random);
+    path.faults.tableFails = random.pick([0, 0.5, 1, 1]);
+    return `${node} ${path.faults.tableFails}`;
+  },
+  tunnelDies(world, random) {
+    const { node, path } = anyHost(world, random);
+    return path.breakOpen() ? node : null;
+  },
   altered: (world, random) => alter(anyHost(world, random), random),
   strays: (world, random) => addStray(anyHost(world, random), random),
   foreignAdded: (world, random) => addForeign(anyHost(world, random), random),
@@ -169,7 +183,9 @@ export const kernelFaults: FaultTable = {
 };
 
 export function healKernels(world: World): void {
-  for (const { kernel, kernelFaults: faults } of world.hosts) {
+  for (const { kernel, kernelFaults: faults, path } of world.hosts) {
+    path.faults.portTaken = false;
+    path.faults.tableFails = 0;
     kernel.failRandomly(0, []);
     kernel.loseRandomly(0);
     faults.dumpFails = 0;

@@ -7,6 +7,7 @@ import { kernelFaults } from "./faults-kernel.ts";
 import { logFaults } from "./faults-log.ts";
 import { operatorFaults } from "./faults-operator.ts";
 import type { Prng } from "./prng.ts";
+import { trafficFaults } from "./traffic.ts";
 import type { World } from "./world.ts";
 
 export interface Fault {
@@ -17,7 +18,13 @@ export interface Fault {
 
 export type FaultTable = { readonly [name: string]: Fault["strike"] };
 
-const TABLES: readonly FaultTable[] = [logFaults, hostFaults, kernelFaults, operatorFaults];
+const TABLES: readonly FaultTable[] = [
+  logFaults,
+  hostFaults,
+  kernelFaults,
+  operatorFaults,
+  trafficFaults,
+];
 
 const FAULTS: readonly Fault[] = TABLES.flatMap((table) =>
   Object.entries(table).map(([name, strike]) => ({ name, strike })),

@@ -4,16 +4,18 @@
 import type { KernelState } from "../../src/reconcilers/kernel-state.ts";
 import type { OpOutcome } from "../../src/reconcilers/op.ts";
 import { KernelModel } from "../support/kernel-model.ts";
+import { MissModel } from "../support/kernel-model-miss.ts";
 import type { MemoryClient } from "../support/log-memory.ts";
 import { Checker, words } from "./checkers.ts";
 import { Foreign, putUnderlay, type Underlay } from "./foreign.ts";
 import type { KernelFaults } from "./kernel-port.ts";
 import type { LineFaults } from "./log-port.ts";
+import { SimPath } from "./packet-path.ts";
 import type { Prng } from "./prng.ts";
 import { type Files, Process, type ProcessDeps } from "./process.ts";
 import type { SimClock } from "./sim-clock.ts";
 
-export type HostBreak = Pick<ProcessDeps, "breakLog" | "breakKernel">;
+export type HostBreak = Pick<ProcessDeps, "breakLog" | "breakKernel" | "breakMisses" | "breakPath">;
 
 export interface HostDeps {
   readonly node: string;
@@ -37,6 +39,9 @@ export class Host {
   readonly kernelFaults: KernelFaults = { delayMsMax: 3, dumpFails: 0 };
   files: Files = { snapshot: null, subnetEnv: null, broken: false };
   kernel: KernelModel;
+  /** Whom the kernel looks for. */
+  misses: MissModel;
+  path: SimPath;
   foreign: Foreign;
   underlay: Underlay;
   process: Process | null = null;
@@ -57,11 +62,14 @@ export class Host {
     this.client = deps.client;
     this.underlay = deps.underlay;
     this.kernel = new KernelModel(() => deps.random.next());
+    this.misses = this.#newMisses();
+    this.path = this.#makePath();
     this.foreign = new Foreign(this.kernel);
     putUnderlay(this.foreign, this.underlay);
     const { node, fail } = deps;
     const process = () => this.process;
-    this.#checker = new Checker({ node, foreign: () => this.foreign, process, fail });
+    const misses = () => this.misses;
+    this.#checker = new Checker({ node, foreign: () => this.foreign, process, misses, fail });
   }
 
   say(what: string): void {
@@ -75,7 +83,8 @@ export class Host {
     const process: Process = new Process({
       node,
       instance: `${node}-boot${this.#boot}`,
-      model: this.kernel,
+      misses: this.misses,
+      path: this.path,
       client,
       clock,
       random,
@@ -105,22 +114,33 @@ export class Host {
     this.process?.kill();
     this.#boot++;
     this.kernel = new KernelModel(() => this.#deps.random.next());
+    this.misses = this.#newMisses();
+    this.path = this.#makePath();
     this.foreign = new Foreign(this.kernel);
     putUnderlay(this.foreign, this.underlay);
     this.files = { ...this.files, subnetEnv: null };
     this.say("rebooted");
   }
 
+  #newMisses(): MissModel {
+    return new MissModel(this.kernel, this.#deps.clock, () => this.#deps.random.next());
+  }
+
   #noteOps(ops: Parameters<ProcessDeps["after"]>[0], outcomes: readonly OpOutcome[]): void {
     this.ops += ops.length;
+    this.misses.settleAll();
     const failed = outcomes.filter((outcome) => !outcome.ok).length;
     const text = ops.length > 4 ? `${words(ops.slice(0, 4))} and ${ops.length - 4}` : words(ops);
     this.say(`applies ${text}${failed > 0 ? `; ${failed} fail` : ""}`);
     this.#checker.after();
   }
 
-  /** For comparing in the end: everything in the kernel that is not foreign. */
+  /** Everything that is there, in the kernel and in the packet path. */
   get state(): KernelState {
-    return this.kernel.state;
+    return this.path.truth();
+  }
+
+  #makePath(): SimPath {
+    return new SimPath(this.kernel, this.#deps.random.fork("packet path"));
   }
 }

@@ -4,7 +4,6 @@
 import type { HostFacts, Kernel, Scope, Watch } from "../../src/reconcilers/kernel.ts";
 import type { KernelState } from "../../src/reconcilers/kernel-state.ts";
 import type { Op, OpOutcome } from "../../src/reconcilers/op.ts";
-import type { KernelModel } from "../support/kernel-model.ts";
 import type { Gate } from "./gate.ts";
 import type { Prng } from "./prng.ts";
 import type { SimClock } from "./sim-clock.ts";
@@ -16,7 +15,7 @@ export interface KernelFaults {
 }
 
 export interface KernelPortDeps {
-  readonly model: KernelModel;
+  readonly kernel: Kernel;
   readonly gate: Gate;
   readonly clock: SimClock;
   readonly random: Prng;
@@ -43,7 +42,7 @@ export class KernelPort implements Kernel {
 
   observe(scope: Scope): Promise<KernelState> {
     return this.#call(async () => {
-      this.#found = await this.#deps.model.observe(scope);
+      this.#found = await this.#deps.kernel.observe(scope);
       return this.#found;
     });
   }
@@ -59,9 +58,9 @@ export class KernelPort implements Kernel {
   }
 
   watch(onChange: () => void): Watch {
-    const { gate, model, clock, random } = this.#deps;
+    const { gate, kernel, clock, random } = this.#deps;
     let open = true;
-    const watch = model.watch(() => {
+    const watch = kernel.watch(() => {
       // A notification waits in its socket until the process gets to it.
       clock.after(random.int(0, 2), () => {
         if (open && gate.alive) onChange();
@@ -77,18 +76,18 @@ export class KernelPort implements Kernel {
   }
 
   facts(): Promise<HostFacts> {
-    return this.#call(() => this.#deps.model.facts());
+    return this.#call(() => this.#deps.kernel.facts());
   }
 
   routeTo(ip: string): Promise<string | null> {
-    return this.#call(() => this.#deps.model.routeTo(ip));
+    return this.#call(() => this.#deps.kernel.routeTo(ip));
   }
 
   async #applyNow(ops: readonly Op[]): Promise<readonly OpOutcome[]> {
-    const { model, after, onCrash } = this.#deps;
+    const { kernel, after, onCrash } = this.#deps;
     const left = this.#opsToCrash ?? ops.length;
     const done = left < ops.length ? ops.slice(0, left) : ops;
-    const outcomes = await model.apply(done);
+    const outcomes = await kernel.apply(done);
     after(done, outcomes);
     if (this.#opsToCrash === null) return outcomes;
     this.#opsToCrash -= ops.length;

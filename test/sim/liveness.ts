@@ -2,6 +2,7 @@
 // what the log wants, nobody has anything left to do, and all agree.
 
 import { allocate } from "../../src/events/allocate.ts";
+import { onDemand } from "../../src/events/fold-miss.ts";
 import { underlayFamilies } from "../../src/events/network-config.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import type { Noun } from "../../src/reconcilers/kernel-state.ts";
@@ -15,6 +16,8 @@ import { healLog } from "./faults-log.ts";
 import { CONFIGS } from "./faults-operator.ts";
 import type { Host } from "./host.ts";
 import { LATE_MS_MAX } from "./log-port.ts";
+import { IDLE_MS } from "./process.ts";
+import { expectDelivery } from "./traffic.ts";
 import { Violation, type World } from "./world.ts";
 
 const LOOK_MS = 250;
@@ -31,6 +34,16 @@ export async function converge(world: World): Promise<void> {
   // What was said before the end and is still on its way.
   await world.run(LATE_MS_MAX);
   const untilMs = world.clock.nowMs() + BOUND_MS + world.ttlSeconds * 2000;
+  await comeToRest(world, untilMs);
+  world.trace.say("world", "at rest");
+  await expectDelivery(world);
+  // What was sent to ages, and the log says so.
+  if (onDemand(world.oracle.state.config) !== null) await world.run(IDLE_MS * 2);
+  await comeToRest(world, untilMs + IDLE_MS * 3);
+  await expectQuiet(world);
+}
+
+async function comeToRest(world: World, untilMs: number): Promise<void> {
   let why: string | null = "not looked";
   while (why !== null) {
     if (world.clock.nowMs() > untilMs) throw new Violation("all comes to rest", why);
@@ -38,8 +51,6 @@ export async function converge(world: World): Promise<void> {
     operate(world);
     why = unrest(world);
   }
-  world.trace.say("world", "at rest");
-  await expectQuiet(world);
 }
 
 /** What the operator does who finds hosts frozen on a log not theirs, no configuration, or a peer
@@ -86,7 +97,8 @@ function unrestOf(host: Host, world: World): string | null {
   }
   const stale = staleFacts(host, world);
   if (stale !== null) return stale;
-  const plan = desired(state, host.node);
+  // With what the host says in the log that it holds on demand.
+  const plan = desired(agent.state(), host.node);
   const known = new Set([
     ...plan.problems,
     ...plan.peers.map(({ node, error }) => `peer ${node}: ${error}`),

@@ -5,14 +5,18 @@
 import { fold } from "../../src/events/fold.ts";
 import type { EventLog, LogInfo, Recorded } from "../../src/events/log.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../src/events/snapshot.ts";
+import type { TunnelPeer } from "../../src/ffi/tunnel-encode.ts";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import {
   emptyKernelState,
   type KernelState,
   PROTOCOL,
 } from "../../src/reconcilers/kernel-state.ts";
+import type { PacketPath, TunnelHandle } from "../../src/reconcilers/kernel-tunnel.ts";
+import type { MissKernel } from "../../src/reconcilers/miss.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
 import { FABRIC } from "./process.ts";
+import { alwaysTalking } from "./traffic.ts";
 import type { WorldBreak } from "./world.ts";
 
 export interface Mutant {
@@ -81,8 +85,53 @@ function familiarLog(log: EventLog): EventLog {
   };
 }
 
+/** Every process's questions and answers with a change of their own. */
+function missBreak(change: (misses: MissKernel) => Partial<MissKernel>): WorldBreak {
+  const whole = (misses: MissKernel): MissKernel => ({
+    watchMisses: (onMiss, onGap) => misses.watchMisses(onMiss, onGap),
+    pending: (devs) => misses.pending(devs),
+    answer: (ops) => misses.answer(ops),
+    uses: (devs) => misses.uses(devs),
+  });
+  const breakMisses = (misses: MissKernel) => ({ ...whole(misses), ...change(misses) });
+  return { host: () => ({ breakMisses }) };
+}
+
 function everyLog(breakLog: (log: EventLog) => EventLog): WorldBreak {
   return { host: () => ({ breakLog }) };
+}
+
+/** Every process's tunnels with one call of theirs replaced. */
+function pathBreak(change: (tunnel: TunnelHandle) => Partial<TunnelHandle>): WorldBreak {
+  const breakPath = (path: PacketPath): PacketPath => ({
+    open: (options) => {
+      const tunnel = path.open(options);
+      const changed = change(tunnel);
+      return new Proxy(tunnel, {
+        get: (target, name) => {
+          const value = Reflect.get(name in changed ? changed : target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    },
+    forget: (device, netns) => path.forget(device, netns),
+  });
+  const document = { Network: "10.5.0.0/16", Backend: { Type: "udp" } };
+  return { host: () => ({ breakPath }), document };
+}
+
+/** What the table first held of a peer stays in it. */
+function clingingTable(tunnel: TunnelHandle): Partial<TunnelHandle> {
+  const known = new Map<string, TunnelPeer>();
+  return {
+    setPeers: (peers, own) => {
+      for (const peer of peers) if (!known.has(peer.name)) known.set(peer.name, peer);
+      tunnel.setPeers(
+        peers.map((peer) => known.get(peer.name) ?? peer),
+        own,
+      );
+    },
+  };
 }
 
 function removal(object: Extract<Op, { noun: "route" }>["object"]): Op {
@@ -116,6 +165,28 @@ function repeated(): Change {
 }
 
 export const mutants: readonly Mutant[] = [
+  {
+    name: "every entry on demand passes for idle",
+    rules: ["what is in use is not removed"],
+    broken: missBreak((misses) => ({
+      uses: (devs) => misses.uses(devs).map((use) => ({ ...use, idleMs: 3_600_000 })),
+    })),
+  },
+  {
+    name: "questions are answered with a neighbour and no forwarding entry",
+    rules: ["a packet to a peer arrives", "all comes to rest"],
+    broken: missBreak((misses) => ({
+      answer: (ops) => {
+        misses.answer(ops.filter(({ noun }) => noun === "neigh"));
+        return ops.map(() => ({ ok: true }));
+      },
+    })),
+  },
+  {
+    name: "a process that starts does not know what its kernel holds",
+    rules: ["what is in use is not removed"],
+    broken: { ...missBreak(() => ({ uses: () => [] })), meddle: alwaysTalking },
+  },
   {
     name: "the prune gate opens before the log is read",
     rules: ["nothing is removed before the log is read"],
@@ -198,6 +269,16 @@ export const mutants: readonly Mutant[] = [
     name: "the address of an earlier lease comes back",
     rules: ["an old lease's address is not set"],
     broken: kernelBreak(oldAddresses),
+  },
+  {
+    name: "a tunnel goes on sending to where a peer was",
+    rules: ["all comes to rest"],
+    broken: pathBreak(clingingTable),
+  },
+  {
+    name: "a tunnel whose device is gone passes for open",
+    rules: ["all comes to rest"],
+    broken: pathBreak(() => ({ deviceError: () => null })),
   },
   {
     name: "ops are repeated without a look",

@@ -1,22 +1,29 @@
 // One run of the production agent on simulated ports, from its start to its end or its sudden
 // death.
 
-import { type Agent, type AgentEnd, startAgent } from "../../src/agent/agent.ts";
+import { startAgent } from "../../src/agent/agent.ts";
+import type { Agent, AgentEnd } from "../../src/agent/agent-deps.ts";
 import type { AgentFiles } from "../../src/agent/files.ts";
 import type { Fields, Logger } from "../../src/agent/logger.ts";
 import type { EventLog } from "../../src/events/log.ts";
 import { decodeSnapshot } from "../../src/events/snapshot.ts";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
-import type { KernelModel } from "../support/kernel-model.ts";
+import { type PacketPath, TunnelKernel } from "../../src/reconcilers/kernel-tunnel.ts";
+import type { MissKernel } from "../../src/reconcilers/miss.ts";
+import type { MissModel } from "../support/kernel-model-miss.ts";
 import type { MemoryClient } from "../support/log-memory.ts";
 import { Gate } from "./gate.ts";
 import { type KernelFaults, KernelPort, type KernelPortDeps } from "./kernel-port.ts";
 import { Lineage } from "./lineage.ts";
 import { boardPort, type LineFaults, logPort } from "./log-port.ts";
+import { MissPort } from "./miss-port.ts";
+import type { SimPath } from "./packet-path.ts";
 import type { Prng } from "./prng.ts";
 import type { ProcessClock, SimClock } from "./sim-clock.ts";
 
 export const FABRIC = "sim";
+/** Seconds instead of minutes, so that entries age while a world lasts. */
+export const IDLE_MS = 4000;
 
 export interface Files {
   snapshot: string | null;
@@ -28,7 +35,8 @@ export interface Files {
 export interface ProcessDeps {
   readonly node: string;
   readonly instance: string;
-  readonly model: KernelModel;
+  readonly misses: MissModel;
+  readonly path: SimPath;
   readonly client: MemoryClient;
   readonly clock: SimClock;
   readonly random: Prng;
@@ -45,6 +53,8 @@ export interface ProcessDeps {
   /** Breaks the agent on purpose, between it and the ports that the checkers watch. */
   readonly breakLog?: (log: EventLog) => EventLog;
   readonly breakKernel?: (kernel: Kernel) => Kernel;
+  readonly breakMisses?: (misses: MissKernel) => MissKernel;
+  readonly breakPath?: (path: PacketPath) => PacketPath;
 }
 
 export class Process {
@@ -54,17 +64,21 @@ export class Process {
   readonly #gate = new Gate();
   readonly #clock: ProcessClock;
   readonly #deps: ProcessDeps;
+  readonly #tunnel: TunnelKernel;
 
   constructor(deps: ProcessDeps) {
-    const { files, model, clock, random } = deps;
+    const { files, path, clock, random, breakPath } = deps;
     this.#deps = deps;
     this.#clock = clock.process();
     this.#gate.onDeath(() => this.#clock.stop());
     const decoded = files.snapshot === null ? null : decodeSnapshot(FABRIC, files.snapshot);
     const position = decoded?.ok ? decoded.snapshot.position : null;
     this.lineage = new Lineage(position, () => this.agent?.state().seq ?? null);
+    this.#gate.onDeath(() => path.end());
+    const load = async (): Promise<PacketPath> => breakPath?.(path) ?? path;
+    this.#tunnel = new TunnelKernel(path.bare(), { netns: null, load });
     this.kernel = new KernelPort({
-      model,
+      kernel: this.#tunnel,
       clock,
       random,
       gate: this.#gate,
@@ -80,14 +94,17 @@ export class Process {
   }
 
   start(): void {
-    const { client, clock, random, lineFaults, breakLog, breakKernel } = this.#deps;
+    const { client, clock, random, lineFaults, breakLog, breakKernel, breakMisses } = this.#deps;
     const gate = this.#gate;
     const faults = lineFaults;
+    const misses = new MissPort({ model: this.#deps.misses, gate, clock, random });
     const log = logPort({ client, gate, clock, random, lineage: this.lineage, faults });
     const deps = {
       log: breakLog?.(log) ?? log,
       board: boardPort({ client, gate }),
       kernel: breakKernel?.(this.kernel) ?? this.kernel,
+      misses: breakMisses?.(misses) ?? misses,
+      tunnel: this.#tunnel,
       clock: this.#clock,
       files: this.#filesPort(),
       logger: this.#logger(),
@@ -122,6 +139,7 @@ export class Process {
       underlay: { by: "default-route" },
       ttlSeconds,
       marginSeconds,
+      idleMs: IDLE_MS,
     };
   }
 

@@ -36,7 +36,8 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
   world.trace.say("world", `faults: ${faults.map(({ name }) => name).join(" ") || "none"}`);
   let failure: Violation | null = null;
   try {
-    configure(world, random);
+    if (broken?.document === undefined) configure(world, random);
+    else world.command({ type: "Configure", document: broken.document });
     for (const host of world.hosts) world.clock.after(random.int(0, 800), () => host.start());
     await strikeAll(world, faults, count);
     await converge(world);

@@ -42,7 +42,16 @@ const MARKS: { readonly [mark: string]: RegExp } = {
   "an agent starts without the log": /starting from the snapshot/,
   "a snapshot is ignored": /snapshot ignored/,
   "a device is removed": /applies del link|, del link/,
+  "a tunnel is opened": /set link heddle0/,
+  "a tunnel's port is taken": /taken by another process/,
+  "a tunnel's table is not replaced": /the table of peers: ENOMEM/,
+  "a tunnel is told of a peer": /set peer/,
+  "a tunnel dies": /tunnelDies: h/,
   "a node leaves": /NodeLeft .* accepted/,
+  "entries come on demand": /NeighborMissed .* accepted/,
+  "entries age": /NeighborAged .* accepted/,
+  "an address of nobody is refused": /packet 10.5.250.7 refused/,
+  "a question is never answered": /packet .* unanswered/,
 };
 
 function expectFine(result: RunResult): void {

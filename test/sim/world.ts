@@ -34,6 +34,8 @@ export interface WorldOptions {
 /** How an agent is broken on purpose, to see that the checkers notice. */
 export interface WorldBreak {
   readonly host?: (node: string, world: World) => HostBreak;
+  /** The configuration to begin with, where the breakage would seldom show in others. */
+  readonly document?: Readonly<Record<string, unknown>>;
   /** Instead of the fold, in the simulation's own reading of the log. */
   readonly fold?: typeof fold;
   /** Called after every step. */

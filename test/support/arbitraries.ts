@@ -120,6 +120,13 @@ const dataOf: { readonly [T in EventType]: fc.Arbitrary<Extract<Draft, { type: T
     expiresAt: fc.constantFrom(null, "2031-01-01T00:00:00Z"),
   }),
   TokenRevoked: fc.record({ name: peerName }),
+  WebhookAdded: fc.record({
+    name: peerName,
+    url: fc.constantFrom("https://ci.example/heddle", "http://198.18.0.9:8080/?a=b"),
+    types: fc.subarray(["NodeJoined", "LeaseClaimed", "HostFrozen"]),
+    nodes: fc.uniqueArray(nodeName, { maxLength: 3 }),
+  }),
+  WebhookRemoved: fc.record({ name: peerName }),
   NodeJoined: member,
   NodeUpdated: member,
   NodeLeft: fc.record({ node, reason: note }),
@@ -127,6 +134,23 @@ const dataOf: { readonly [T in EventType]: fc.Arbitrary<Extract<Draft, { type: T
   LeaseRenewed: fc.record({ node, epoch, subnets, ttlSeconds }),
   LeaseReleased: fc.record({ node, epoch, subnets }),
   LeaseExpired: fc.record({ node, owner: nodeName, epoch, subnets }),
+  NeighborMissed: fc.record({
+    node,
+    answered: fc.array(
+      fc.record({
+        subnet,
+        peer: nodeName,
+        waitedUs: fc.option(fc.nat(5_000_000)),
+      }),
+      { maxLength: 3 },
+    ),
+    unknown: fc.array(
+      fc.record({ address: fc.constantFrom("10.5.9.9", "fd00:5::99"), count: fc.constant(2) }),
+      { maxLength: 2 },
+    ),
+    suppressed: fc.nat(9),
+  }),
+  NeighborAged: fc.record({ node, subnets }),
   DriftHealed: fc.record({
     node,
     count: fc.integer({ min: 1, max: 9 }),

@@ -25,7 +25,8 @@ export class FabricLog {
     return this.#server;
   }
 
-  get #store(): string {
+  /** Of the server; for who changes it while the server is stopped. */
+  get storeDir(): string {
     return join(this.#dir, "nats");
   }
 
@@ -37,7 +38,7 @@ export class FabricLog {
   async start(): Promise<void> {
     const listen = new URL(this.#server.url).host;
     const enter = inside(this.#switch, []);
-    this.#server = await startNatsServer({ storeDir: this.#store, listen, enter });
+    this.#server = await startNatsServer({ storeDir: this.storeDir, listen, enter });
   }
 
   /** Resolves when every thread has stopped: the signal takes its time with those that run. */
@@ -55,14 +56,14 @@ export class FabricLog {
   /** Of a stopped server's store. */
   async copyStore(): Promise<string> {
     const copy = join(this.#dir, `nats-copy-${++this.#copies}`);
-    await cp(this.#store, copy, { recursive: true });
+    await cp(this.storeDir, copy, { recursive: true });
     return copy;
   }
 
   /** Into a stopped server's store. */
   async restoreStore(copy: string): Promise<void> {
-    await rm(this.#store, { recursive: true, force: true });
-    await cp(copy, this.#store, { recursive: true });
+    await rm(this.storeDir, { recursive: true, force: true });
+    await cp(copy, this.storeDir, { recursive: true });
   }
 }
 

@@ -14,6 +14,7 @@ import {
   type DevFabric,
   type DevHost,
   type DevOptions,
+  type FlatBridge,
   removeFabric,
   removeStaleFabrics,
 } from "../../src/cli/dev-fabric.ts";
@@ -232,10 +233,10 @@ export class TestFabric {
   }
 
   /** A container behind the host, made from its subnet.env. */
-  container(name: string): Container {
+  container(name: string, flat: FlatBridge | null = null): Container {
     const known = this.#containers.get(name);
     if (known !== undefined) return known;
-    const container = attachContainer(this.host(name));
+    const container = attachContainer(this.host(name), flat);
     this.#containers.set(name, container);
     return container;
   }

@@ -41,8 +41,9 @@ export interface History {
 /** 2030-01-01: far from any real clock, so that a clock that leaks in is noticed. */
 const START_MS = Date.UTC(2030, 0, 1);
 
-export function history(fabric: string): History {
-  const state = initialState(fabric);
+/** `follow` is the node whose held entries the state shows. */
+export function history(fabric: string, follow: string | null = null): History {
+  const state = initialState(fabric, follow);
   const records: Recorded[] = [];
   const verdicts: Verdict[] = [];
   let timeMs = START_MS;

@@ -14,6 +14,8 @@ import { newToken } from "../../src/http/bearer.ts";
 import type { HookDeps, HookWorld } from "../../src/http/deps.ts";
 import { createHook } from "../../src/http/hook.ts";
 import { serveTcp, type TcpServer } from "../../src/http/tcp-server.ts";
+import { page } from "../../src/http/web-page.ts";
+import type { WebhookWorld } from "../../src/http/webhook-sender.ts";
 import { TestNats } from "./nats.ts";
 import { realClock } from "./real-clock.ts";
 
@@ -45,17 +47,26 @@ export class TestHook {
   readonly #servers: Server[] = [];
   readonly #stop = new AbortController();
 
-  private constructor(nats: TestNats, connection: LogConnection) {
+  readonly #webhooks: Partial<WebhookWorld>;
+
+  private constructor(
+    nats: TestNats,
+    connection: LogConnection,
+    webhooks: Partial<WebhookWorld> = {},
+  ) {
+    this.#webhooks = webhooks;
     this.nats = nats;
     this.connection = connection;
   }
 
   /** With an empty log but for three tokens, named after their scopes. */
-  static async start(options: { readonly extraConfig?: string } = {}): Promise<TestHook> {
+  static async start(
+    options: { readonly extraConfig?: string; readonly webhooks?: Partial<WebhookWorld> } = {},
+  ): Promise<TestHook> {
     const nats = await TestNats.start(options.extraConfig);
     const connection = await nats.connect(FABRIC);
     await connection.createStream(1);
-    const hook = new TestHook(nats, connection);
+    const hook = new TestHook(nats, connection, options.webhooks);
     for (const scope of ["read", "write", "admin"] as const) await hook.createToken(scope);
     await hook.another();
     return hook;
@@ -80,24 +91,37 @@ export class TestHook {
   }
 
   /** One more server over the same log. */
-  async another(part: Partial<HookWorld> = {}): Promise<Server> {
+  async another(part: Partial<HookWorld> = {}, port = 0): Promise<Server> {
     const connection = await this.nats.connect(FABRIC);
-    const { log, status: board, inquiry, checkpoints, createCheckpoints } = connection;
+    const { log, status: board, inquiry, foundInquiry } = connection;
+    const { checkpoints, createCheckpoints } = connection;
     const hook = createHook({
-      ...{ fabric: FABRIC, version: "test", log, board, inquiry, checkpoints, createCheckpoints },
+      ...{ fabric: FABRIC, version: "test", log, board, inquiry, foundInquiry },
+      ...{ checkpoints, createCheckpoints },
       key: this.#servers.length === 0 ? SIGNER : null,
       clock: realClock,
       wallMs: () => Date.now(),
       logger: this.#logger(),
       newId: () => crypto.randomUUID(),
+      webhooks: { queue: connection.webhooks, keys: [], allow: [], ...this.#webhooks },
       ...part,
     });
     void hook.run(this.#stop.signal);
-    const tcp = serveTcp(hook.app, { hostname: "127.0.0.1", port: 0 });
+    const tcp = serveTcp(hook.app, { hostname: "127.0.0.1", port, page });
     const server = { ...hook, tcp };
     this.#servers.push(server);
     await hook.deps.follower.reached((await log.info()).lastSeq, 5000);
     return server;
+  }
+
+  /** The first server ends, and another begins on its port. */
+  async restart(): Promise<void> {
+    const { tcp } = this.#first;
+    const port = Number(new URL(tcp.url).port);
+    await tcp.close();
+    this.#servers.shift();
+    this.#servers.unshift(await this.another({}, port));
+    this.#servers.pop();
   }
 
   /** Sequence of the event in the log. */

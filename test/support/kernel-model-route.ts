@@ -28,7 +28,9 @@ export function refused(errno: number, message: string): OpOutcome {
 }
 
 /** fib_check_nh (net/ipv4/fib_semantics.c) and ip6_validate_gw (net/ipv6/route.c). */
-export function refuseRoute(routing: Routing, { dst, via, dev, onlink }: Route): OpOutcome | null {
+export function refuseRoute(routing: Routing, route: Route): OpOutcome | null {
+  const { dst, via, dev, onlink } = route;
+  if (route.unreachable) return null;
   const link = routing.links.get(dev);
   if (link === undefined) return refused(ENODEV, `ENODEV: no device ${dev}`);
   const v6 = familyOf(dst) === "ipv6";
@@ -40,7 +42,9 @@ export function refuseRoute(routing: Routing, { dst, via, dev, onlink }: Route):
   if ((onlink || v6) && isLocal(routing, via)) return invalid;
   const toGateway = lookup(routing, via);
   if (onlink) {
-    const elsewhere = toGateway !== null && lengthOf(toGateway.dst) > 0 && toGateway.dev !== dev;
+    // A route that leads nowhere is no other way (RTF_REJECT in ip6_route_check_nh_onlink).
+    const other = toGateway !== null && !toGateway.unreachable && toGateway.dev !== dev;
+    const elsewhere = other && lengthOf(toGateway.dst) > 0;
     return v6 && elsewhere ? invalid : null;
   }
   if (toGateway?.dev === dev && toGateway.via === null) return null;

@@ -104,6 +104,11 @@ export class KernelModel implements Kernel {
     this.#notify();
   }
 
+  /** Of the device that has this name now, or null. */
+  indexOf(dev: string): number | null {
+    return this.#indexes.get(dev) ?? null;
+  }
+
   // Faults.
 
   /** The next op that matches fails with this errno and changes nothing. */
@@ -170,7 +175,7 @@ export class KernelModel implements Kernel {
       if (this.#opsToCrash <= 0) return Promise.reject(new ModelCrash("the process died"));
       this.#opsToCrash -= 1;
       const errno = this.#faultFor(op);
-      outcomes.push(errno === null ? this.#applyOne(op) : refused(errno, `injected ${errno}`));
+      outcomes.push(errno === null ? this.applyOne(op) : refused(errno, `injected ${errno}`));
     }
     return Promise.resolve(outcomes);
   }
@@ -185,12 +190,14 @@ export class KernelModel implements Kernel {
   }
 
   routeTo(ip: Ip): Promise<string | null> {
-    return Promise.resolve(lookup(this.#routing(), ip)?.dev ?? null);
+    // A route that leads nowhere has no device.
+    return Promise.resolve(lookup(this.#routing(), ip)?.dev || null);
   }
 
   // How ops work.
 
-  #applyOne(op: Op): OpOutcome {
+  /** Within this turn, faults aside. */
+  applyOne(op: Op): OpOutcome {
     switch (op.noun) {
       case "link":
         return this.#applyLink(op.verb, op.object);

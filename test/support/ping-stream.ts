@@ -21,7 +21,8 @@ export function pingStream(
   fabric: TestFabric,
   { from, to, args }: { readonly from: string; readonly to: string; readonly args: string },
 ): PingStream {
-  const target = fabric.container(to).ipv4 ?? "";
+  const { ipv4, ipv6 } = fabric.container(to);
+  const target = ipv4 ?? ipv6 ?? "";
   const command = ["ping", "-n", "-q", ...args.split(" "), target];
   const ping = fabric.spawn(fabric.container(from).netns, command);
   const text = new Response(ping.stdout).text();

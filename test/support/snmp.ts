@@ -25,8 +25,10 @@ export function kernelCounts(netns: Netns): (name: string) => number {
   };
 }
 
-/** IP packets of both families that came in, without the neighbours' own talk. */
+const IPV6_IN = ["Udp6InDatagrams", "Udp6NoPorts", "Udp6InErrors", "Ip6InHdrErrors"];
+
+/** IPv4 packets that came in, and UDP or broken ones over IPv6, so without the neighbours' talk. */
 export function packetsIn(netns: Netns): number {
   const count = kernelCounts(netns);
-  return count("IpInReceives") + count("Ip6InReceives") - count("Icmp6InMsgs");
+  return IPV6_IN.reduce((sum, name) => sum + count(name), count("IpInReceives"));
 }

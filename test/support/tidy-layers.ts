@@ -11,9 +11,12 @@ const BELOW: Record<string, readonly string[]> = {
   events: ["events"],
   reconcilers: ["events", "reconcilers"],
   agent: ["events", "reconcilers", "agent"],
-  http: ["events", "reconcilers", "agent", "http"],
+  http: ["events", "reconcilers", "agent", "http", "web"],
   cli: ["events", "reconcilers", "agent", "http", "cli"],
-  "main.ts": ["events", "reconcilers", "agent", "http", "cli", "ffi"],
+  // Runs in the browser: what it takes from below is pure.
+  web: ["events", "reconcilers", "web"],
+  "main-agent.ts": ["events", "reconcilers", "agent", "cli", "ffi"],
+  "main.ts": ["events", "reconcilers", "agent", "http", "cli", "ffi", "main-agent.ts"],
 };
 
 const MAY_USE_FFI = /^src\/(reconcilers\/kernel-(netlink|tunnel)[^/]*\.ts|agent\/os-[^/]*\.ts)$/;
@@ -40,7 +43,7 @@ export function importsOf(text: string): { specifier: string; line: number }[] {
 
 export function layerImports({ path, text }: SourceFile): Finding[] {
   const layer = /^src\/([^/]+)/.exec(path)?.[1];
-  if (layer === undefined || !path.endsWith(".ts")) return [];
+  if (layer === undefined || !/\.tsx?$/.test(path)) return [];
   const below = BELOW[layer];
   if (below === undefined) return [{ path, line: 0, message: `src/${layer} is not a layer` }];
   return importsOf(text).flatMap(({ specifier, line }) => {

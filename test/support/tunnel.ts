@@ -165,6 +165,17 @@ export async function transfer(
   }
 }
 
+/**
+ * Without it every device hands packets to whichever core sends at the moment, and a thread that
+ * moves overtakes itself: the namespaces' doing, on plain routes too.
+ */
+export function keepOrder({ one, two }: TunnelPair, ...between: readonly Netns[]): void {
+  const queues = "/sys/class/net/*/queues/rx-*/rps_cpus";
+  for (const netns of [one.host, one.pod, two.host, two.pod, ...between]) {
+    netns.exec(["sh", "-ec", `for queue in ${queues}; do echo 1 >$queue; done`]);
+  }
+}
+
 /** A feature that is off in both directions of the kernel path, so that the threads do the work. */
 export const USERSPACE = { "kernel-encap": false, "kernel-decap": false } as const;
 
@@ -175,4 +186,37 @@ export async function untilValue<T>(find: () => T | null): Promise<T> {
     if (found !== null) return found;
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+export type TunnelChild = Bun.Subprocess<"ignore", "pipe", "inherit">;
+
+/**
+ * A persistent tunnel with its peer, in a process of its own, to be killed. `library` is another
+ * build of the packet path.
+ */
+export async function openInChild(
+  { host, number }: Pick<TunnelHost, "host" | "number">,
+  options: PairOptions = {},
+  library?: string,
+): Promise<TunnelChild> {
+  const other = number === 1 ? 2 : 1;
+  const wanted: TunnelOptions = {
+    ...tunnelOptions(host, number, options),
+    features: { ...options.features, persist: true },
+    peers: [peerOf(other, options)],
+    own: ownOf(number),
+  };
+  const script = `
+    import { Tunnel } from ${JSON.stringify(`${import.meta.dir}/../../src/ffi/tunnel.ts`)};
+    Tunnel.open(${JSON.stringify(wanted)});
+    process.stdout.write("open\\n");
+    setInterval(() => {}, 1000);`;
+  const env = { ...process.env, ...(library === undefined ? {} : { HEDDLE_NATIVE: library }) };
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    ...{ stdin: "ignore", stdout: "pipe", stderr: "inherit" },
+    env,
+  } as const);
+  for await (const _ of child.stdout) break;
+  dressDevice(host, number, wanted.mtuBytes);
+  return child;
 }

@@ -33,6 +33,7 @@ export const AF_BRIDGE = 7;
 export const AF_INET6 = 10;
 
 // linux/rtnetlink.h
+export const RTM_NEWNETCONF = 80;
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
@@ -63,6 +64,7 @@ export const RT_SCOPE_LINK = 253;
 export const RT_SCOPE_NOWHERE = 255;
 export const RTN_UNSPEC = 0;
 export const RTN_UNICAST = 1;
+export const RTN_UNREACHABLE = 7;
 export const RTNH_F_ONLINK = 4;
 export const RTEXT_FILTER_SKIP_STATS = 8;
 

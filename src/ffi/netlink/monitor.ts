@@ -25,6 +25,7 @@ import {
   RT_TABLE_MAIN,
   RTM_DELNEIGH,
   RTM_DELROUTE,
+  RTM_GETNEIGH,
   RTM_NEWNEIGH,
   RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
@@ -202,6 +203,8 @@ function routeMatters({ type, input, at, end }: Frame, wanted: Interest): boolea
   if (type === RTM_NEWNEIGH || type === RTM_DELNEIGH) {
     return wanted.indexes.has(ndmsg.read(input, at, end).index);
   }
+  // A question for a neighbour changes nothing.
+  if (type === RTM_GETNEIGH) return false;
   if (type === RTM_NEWROUTE || type === RTM_DELROUTE) {
     return rtmsg.read(input, at, end).table === RT_TABLE_MAIN;
   }

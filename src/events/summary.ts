@@ -1,6 +1,6 @@
 // An event in a few words, for the timeline. Pure; the full content is in --json.
 
-import type { Draft, Member } from "../events/event.ts";
+import type { Draft, EventOf, Member } from "./event.ts";
 
 export function summaryOf(event: Draft): string {
   switch (event.type) {
@@ -12,6 +12,7 @@ export function summaryOf(event: Draft): string {
     }
     case "PeerRemoved":
     case "TokenRevoked":
+    case "WebhookRemoved":
       return event.data.name;
     case "LeaseReserved":
       return words(
@@ -22,6 +23,10 @@ export function summaryOf(event: Draft): string {
       return words(event.data.subnet, quoted(event.data.note));
     case "TokenCreated":
       return `${event.data.name} ${event.data.scopes.join(",")}`;
+    case "WebhookAdded": {
+      const { name, url, types, nodes } = event.data;
+      return words(`${name} to ${url}`, types.join(","), nodes.join(","));
+    }
     case "NodeJoined":
     case "NodeUpdated":
       return memberSummary(event.data);
@@ -36,6 +41,12 @@ export function summaryOf(event: Draft): string {
       return `${event.data.subnets.join(" ")} epoch ${event.data.epoch}`;
     case "LeaseExpired":
       return `${event.data.subnets.join(" ")} epoch ${event.data.epoch} of ${event.data.owner}`;
+    case "NeighborMissed":
+      return missSummary(event.data);
+    case "NeighborAged": {
+      const { subnets } = event.data;
+      return words(subnets.slice(0, 3).join(" "), more(subnets.length - 3));
+    }
     case "DriftHealed": {
       const [first] = event.data.items;
       const example = first === undefined ? "" : `${first.problem} ${first.noun}`;
@@ -50,6 +61,25 @@ export function summaryOf(event: Draft): string {
   }
 }
 
+function missSummary(data: EventOf<"NeighborMissed">["data"]): string {
+  const { answered, unknown, suppressed } = data;
+  const first = answered.slice(0, 2).map(({ subnet, peer, waitedUs }) => {
+    const waited = waitedUs === null ? "" : ` in ${waitedUs} µs`;
+    return `${subnet} of ${peer}${waited}`;
+  });
+  const strange = unknown.length + suppressed;
+  return words(
+    first.join(", "),
+    more(answered.length - 2),
+    strange === 0 ? null : `${unknown[0]?.address ?? strange} of nobody`,
+    strange === 0 || unknown.length === 0 ? null : more(strange - 1),
+  );
+}
+
+function more(count: number): string | null {
+  return count > 0 ? `and ${count} more` : null;
+}
+
 function memberSummary(member: Member): string {
   const { publicIp, publicIpv6, backend, underlay } = member;
   const at = [publicIp, publicIpv6].filter((ip) => ip !== null).join(",");
@@ -57,14 +87,18 @@ function memberSummary(member: Member): string {
 }
 
 function configSummary(config: Readonly<Record<string, unknown>>): string {
-  const backend = config.Backend;
-  const type =
-    typeof backend === "object" && backend !== null && "Type" in backend ? backend.Type : null;
   const pools = (["", "IPv6"] as const).map((family) => {
     const network = config[`${family}Network`];
     return network === undefined ? null : `${network} by /${config[`${family}SubnetLen`]}`;
   });
-  return words(...pools, type === null ? null : String(type));
+  return words(...pools, backendSummary(config.Backend));
+}
+
+/** An old log may hold a document of any shape. */
+function backendSummary(backend: unknown): string {
+  const { Type, Mode, Group } = (backend ?? {}) as Readonly<Record<string, unknown>>;
+  const mode = Mode === "proactive" ? undefined : Mode;
+  return [Type, mode, Group].filter((word) => typeof word === "string").join(" ");
 }
 
 function quoted(text: string): string | null {

@@ -1,0 +1,117 @@
+// A host that knows nothing starts in a fabric of 10 000 peers: from the start of the process,
+// without a snapshot and without a device, until it says that it is ready, and what it then takes
+// of memory. On demand beside proactive, in turn. Reach: 300 ms on-miss, 1 s proactive; 80 and
+// 96 MiB.
+
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { agentCommand } from "../src/cli/dev-fabric.ts";
+import { encode } from "../src/events/codec.ts";
+import type { Draft } from "../src/events/event.ts";
+import { subjectOf } from "../src/events/subject.ts";
+import { PROGRAM, TestFabric, until } from "../test/support/fabric.ts";
+import { defaultMember } from "../test/support/history.ts";
+import { machine, quantile, table } from "./support.ts";
+
+const PEERS = Number(process.argv[2] ?? 10_000);
+const ROUNDS = Number(process.argv[3] ?? 5);
+const REACH = { proactive: "1000 ms, 96 MiB", "on-miss": "300 ms, 80 MiB" } as const;
+const built = join(import.meta.dir, "..", "dist", "heddle");
+const program = existsSync(built) ? [built] : PROGRAM;
+
+const rows: (string | number)[][] = [];
+for (const mode of ["proactive", "on-miss"] as const) {
+  const fabric = await TestFabric.create({ hosts: 1 });
+  try {
+    const Backend = { Type: "vxlan", Mode: mode };
+    await fabric.init({ Network: "10.0.0.0/8", SubnetLen: 24, Backend });
+    fabric.publish(Array.from({ length: PEERS }, (_, i) => peer(i + 2)).flat());
+    const runs: Run[] = [];
+    for (let round = 0; round < ROUNDS; round++) runs.push(await coldStart(fabric));
+    const of = (pick: (run: Run) => number) => runs.map(pick);
+    rows.push([
+      mode,
+      program === PROGRAM ? "bin/heddle" : "dist/heddle",
+      ...[
+        quantile(
+          of(({ ms }) => ms),
+          0.5,
+        ),
+        Math.max(...of(({ ms }) => ms)),
+      ],
+      quantile(
+        of(({ cpuMs }) => cpuMs),
+        0.5,
+      ),
+      quantile(
+        of(({ rssMib }) => rssMib),
+        0.5,
+      ),
+      REACH[mode],
+    ]);
+  } finally {
+    await fabric.close();
+  }
+}
+machine();
+const head = ["mode", "program", "ready p50 ms", "worst", "CPU ms", "MiB", "reach"];
+table([head[0] ?? "", ...head.slice(1)], rows);
+
+function peer(number: number): { subject: string; base64: string }[] {
+  const node = `p${number}`;
+  const subnets = [`10.${5 + (number >> 8)}.${number & 255}.0/24`];
+  const drafts: Draft[] = [
+    { type: "NodeJoined", data: defaultMember("default", node) },
+    { type: "LeaseClaimed", data: { node, epoch: 1, subnets, ttlSeconds: 864_000 } },
+  ];
+  return drafts.map((draft) => ({
+    subject: subjectOf("default", draft),
+    base64: Buffer.from(encode(draft, `${draft.type}-${node}`)).toString("base64"),
+  }));
+}
+
+interface Run {
+  readonly ms: number;
+  readonly cpuMs: number;
+  readonly rssMib: number;
+}
+
+async function coldStart(fabric: TestFabric): Promise<Run> {
+  const host = fabric.host("h1");
+  fabric.exec(host.netns, ["ip", "link", "del", "heddle.1"]);
+  rmSync(join(host.dir, "state"), { recursive: true, force: true });
+  const command = [...agentCommand(fabric.dev, host, program)];
+  const startMs = performance.now();
+  const agent = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
+  try {
+    await until("ready", 60_000, () => isReady(host.socket));
+    const ms = performance.now() - startMs;
+    const cpuMs = cpuOf(agent.pid);
+    // The snapshot is written, the garbage collected.
+    await Bun.sleep(5000);
+    return { ms, cpuMs, rssMib: rssOf(agent.pid) };
+  } finally {
+    agent.kill("SIGKILL");
+    await agent.exited;
+  }
+}
+
+async function isReady(unix: string): Promise<boolean> {
+  try {
+    return (await fetch("http://localhost/readyz", { unix })).ok;
+  } catch (error) {
+    if (error instanceof Error) return false; // Not listening yet.
+    throw error;
+  }
+}
+
+/** utime and stime of /proc/PID/stat, in hundredths of a second. */
+function cpuOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function rssOf(pid: number): number {
+  const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kib) / 1024;
+}

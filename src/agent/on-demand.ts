@@ -1,0 +1,254 @@
+// Entries on demand (Backend.Mode on-miss and hybrid): hears whom the kernel looks for, answers
+// from the folded log within the same turn, remembers what it holds, lets go of what is idle, and
+// says both in the log. What is held is part of the plan, so that the loop heals and corrects it
+// like everything else; only the first answer does not wait for a round. The kernel is the memory:
+// a process that starts takes what it finds.
+//
+// Invariant: nothing here waits for the log between a question and its answer.
+
+import type { Cidr } from "../events/address.ts";
+import { type Clock, sleep } from "../events/clock.ts";
+import { onDemand } from "../events/fold-miss.ts";
+import type { VxlanBackend } from "../events/network-config-backend.ts";
+import type { FabricState } from "../events/state.ts";
+import { answerFor, holderOf, type PeerEntries } from "../reconcilers/desired-vxlan-miss.ts";
+import type { Watch } from "../reconcilers/kernel.ts";
+import { keyOf, PROTOCOL } from "../reconcilers/kernel-state.ts";
+import { deviceName } from "../reconcilers/link.ts";
+import type { Answer, Miss, MissKernel } from "../reconcilers/miss.ts";
+import { HeldPeers } from "./held-peers.ts";
+import type { Logger } from "./logger.ts";
+import { createMissJournal, type MissCounts } from "./miss-journal.ts";
+import { MissLimiter } from "./miss-limiter.ts";
+import type { Speaker } from "./speaker.ts";
+import type { Tail } from "./tail.ts";
+
+/** An event of each kind at most so often; also how soon idle entries are looked for again. */
+const TICK_MS = 1000;
+/**
+ * An entry without a packet for so long goes. Longer than the pauses of what people call in use: a
+ * TCP keep-alive of a minute, a probe of five. What goes too early costs one more question.
+ */
+const IDLE_MS = 600_000;
+/** The kernel is asked for idle entries at a tenth of that time. */
+const LOOKS = 10;
+/** Neighbour and entry of so many go in one chunk: no question can come between the two. */
+const AGED_AT_ONCE = 100;
+
+export interface OnDemandDeps {
+  readonly kernel: MissKernel;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly node: string;
+  readonly tail: Tail;
+  readonly speaker: Speaker;
+  /** There was a plan, and the name is ours: its peers may be answered for, frozen or not. */
+  readonly mayAnswer: () => boolean;
+  /** The plan may be acted on, and what it does not want may go. */
+  readonly mayRemove: () => boolean;
+  readonly maySpeak: () => boolean;
+  /** Entries came by an answer. */
+  readonly onAnswered: () => void;
+  /** The kernel is not as the held entries want it: the loop has to see to it. */
+  readonly onUnfinished: () => void;
+  readonly idleMs?: number;
+}
+
+export interface MissStatus extends MissCounts {
+  readonly mode: VxlanBackend["mode"];
+  /** Peers' subnets with entries in the kernel. */
+  readonly held: number;
+  readonly hotPeers: number;
+}
+
+export class OnDemand {
+  readonly held = new HeldPeers();
+  readonly #deps: OnDemandDeps;
+  readonly #journal;
+  readonly #limiter = new MissLimiter();
+  readonly #idleMs: number;
+  #watch: Watch | null = null;
+  #adopted = false;
+  #followedSeq = -1;
+  /** Questions came when none could be answered. */
+  #unheard = false;
+  #lookAtMs = 0;
+
+  constructor(deps: OnDemandDeps) {
+    this.#deps = deps;
+    this.#journal = createMissJournal(deps.node);
+    this.#idleMs = deps.idleMs ?? IDLE_MS;
+  }
+
+  /** False while it is not known what the kernel holds: then nothing may be removed. */
+  get isSettled(): boolean {
+    return this.#adopted || this.#backend() === null;
+  }
+
+  status(): MissStatus | null {
+    const backend = this.#backend();
+    if (backend === null) return null;
+    const { mode, hotPeers } = backend;
+    return { mode, held: this.held.size, hotPeers, ...this.#journal.counts() };
+  }
+
+  /** To be called before each plan: the log may have moved on. */
+  follow(): void {
+    const { tail, node } = this.#deps;
+    const state = tail.state();
+    const backend = this.#backend();
+    if (backend === null) {
+      this.#stop();
+      return;
+    }
+    if (this.#followedSeq !== state.changedSeq) {
+      this.#followedSeq = state.changedSeq;
+      this.held.drop((subnet) => holderOf(state, node, subnet) === null);
+    }
+    if (!this.#adopted && tail.view().caughtUp) this.#adopt(state, backend);
+    this.#watch ??= this.#deps.kernel.watchMisses(
+      (miss) => this.#hear(miss),
+      () => this.#recover(),
+    );
+    if (this.#unheard && this.#deps.mayAnswer()) queueMicrotask(() => this.#recover());
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
+    while (!signal.aborted) {
+      await sleep(clock, TICK_MS, signal);
+      if (signal.aborted || this.#backend() === null) continue;
+      try {
+        this.#age();
+      } catch (error) {
+        logger.warn("idle entries not looked for", { reason: String(error) });
+      }
+      await this.#speak();
+    }
+    this.#stop();
+  }
+
+  #backend(): VxlanBackend | null {
+    return onDemand(this.#deps.tail.state().config);
+  }
+
+  #stop(): void {
+    this.#watch?.close();
+    this.#watch = null;
+    this.#adopted = false;
+    this.held.drop(() => true);
+  }
+
+  /** What the kernel holds, whoever asked for it, stays until it is idle. */
+  #adopt(state: Readonly<FabricState>, backend: VxlanBackend): void {
+    const { kernel, clock, node, logger } = this.#deps;
+    const nowMs = clock.nowMs();
+    try {
+      for (const { dev, ip, idleMs } of kernel.uses(devicesOf(backend))) {
+        const found = answerFor(state, node, dev, ip);
+        if (found !== null) this.held.use(found.subnet, nowMs - idleMs);
+      }
+    } catch (error) {
+      // Until then nothing is removed; the next plan tries again.
+      logger.warn("held entries not read", { reason: String(error) });
+      return;
+    }
+    let usedMs = this.held.oldestMs(nowMs);
+    for (const subnet of [...state.held.subnets].reverse()) {
+      if (this.held.size >= backend.hotPeers) break;
+      usedMs -= 1;
+      if (!this.held.has(subnet)) this.held.use(subnet, usedMs);
+    }
+    this.#adopted = true;
+  }
+
+  /** Asks for whom the kernel waits, instead of being told. */
+  #recover(): void {
+    const { kernel, logger, mayAnswer } = this.#deps;
+    const backend = this.#backend();
+    this.#unheard = backend !== null && !mayAnswer();
+    if (backend === null || this.#unheard) return;
+    try {
+      for (const miss of kernel.pending(devicesOf(backend))) this.#hear(miss);
+    } catch (error) {
+      this.#unheard = true;
+      logger.warn("open questions not read", { reason: String(error) });
+    }
+  }
+
+  #hear(miss: Miss): void {
+    const { tail, node, clock, mayAnswer } = this.#deps;
+    const backend = this.#backend();
+    if (backend === null || !devicesOf(backend).includes(miss.dev)) return;
+    if (!mayAnswer()) {
+      this.#unheard = true;
+      return;
+    }
+    const startMs = clock.nowMs();
+    const found = answerFor(tail.state(), node, miss.dev, miss.ip);
+    if (found === null) this.#refuse(miss, startMs);
+    else this.#answer(found, miss, startMs);
+  }
+
+  #answer(found: PeerEntries, miss: Miss, startMs: number): void {
+    const { kernel, clock, onAnswered, onUnfinished } = this.#deps;
+    const { neigh, fdb, subnet } = found;
+    // The queued packet leaves as soon as the neighbour is there: by then its way must be known.
+    const outcomes = kernel.answer([
+      { verb: "set", noun: "fdb", key: keyOf.fdb(fdb), object: fdb, found: null },
+      { verb: "set", noun: "neigh", key: keyOf.neigh(neigh), object: neigh, found: null },
+    ]);
+    const nowMs = clock.nowMs();
+    this.held.use(subnet, nowMs);
+    if (outcomes.every(({ ok }) => ok)) {
+      this.#journal.answered(subnet, Math.round((nowMs - startMs + miss.sinceMs) * 1000));
+      onAnswered();
+    } else {
+      onUnfinished();
+    }
+  }
+
+  /** Without the neighbour the kernel tells the sender at once that there is no way. */
+  #refuse({ dev, ip }: Miss, nowMs: number): void {
+    this.#journal.unknown(ip);
+    if (!this.#limiter.take(ip, nowMs)) return;
+    const object = { dev, ip, mac: null, permanent: false, protocol: PROTOCOL };
+    const key = keyOf.neigh(object);
+    const removal: Answer = { verb: "del", noun: "neigh", key, object, found: object };
+    this.#deps.kernel.answer([removal]);
+  }
+
+  #age(): void {
+    const { kernel, clock, tail, node, mayRemove, onUnfinished } = this.#deps;
+    const [backend, nowMs] = [this.#backend(), clock.nowMs()];
+    if (backend === null || !this.#adopted || !mayRemove() || nowMs < this.#lookAtMs) return;
+    this.#lookAtMs = nowMs + this.#idleMs / LOOKS;
+    const state = tail.state();
+    for (const { dev, ip, idleMs } of kernel.uses(devicesOf(backend))) {
+      const found = answerFor(state, node, dev, ip);
+      if (found !== null) this.held.use(found.subnet, nowMs - idleMs);
+    }
+    const ageing = { idleMs: this.#idleMs, keep: backend.hotPeers, most: AGED_AT_ONCE };
+    const aged = this.held.age(nowMs, ageing);
+    if (aged.length === 0) return;
+    if (aged.length === AGED_AT_ONCE) this.#lookAtMs = nowMs;
+    onUnfinished();
+  }
+
+  async #speak(): Promise<void> {
+    const { tail, node, speaker, maySpeak } = this.#deps;
+    const { caughtUp, connected, damage } = tail.view();
+    // A log that is not trusted is not written to either.
+    if (!this.#adopted || !caughtUp || !connected || damage !== null || !maySpeak()) return;
+    const state = tail.state();
+    const peerOf = (subnet: Cidr) => holderOf(state, node, subnet);
+    const draft = this.#journal.next(this.held.subnets(), state.held.subnets, peerOf);
+    if (draft === null) return;
+    const said = await speaker.say(draft);
+    if (said.ok) this.#journal.published(draft);
+  }
+}
+
+function devicesOf({ vni }: VxlanBackend): readonly string[] {
+  return [deviceName(vni, "ipv4"), deviceName(vni, "ipv6")];
+}

@@ -1,0 +1,72 @@
+// What the inquiries share: hearing one subject of plain NATS for as long as the process wants to,
+// through lost connections and servers.
+
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import { z } from "zod";
+import { LogError } from "./log.ts";
+import type { NatsLink } from "./nats-connect.ts";
+
+const REDIAL_MS = 1000;
+/** Of a question; one token of a subject. */
+export const id = z.string().regex(/^[A-Za-z0-9-]{1,64}$/);
+
+export async function listenTo(
+  link: NatsLink,
+  subject: string,
+  onMessage: (message: Msg) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await link.untilUp(REDIAL_MS);
+    const nc = sessionOf(link);
+    if (nc !== null) await listenOn(nc, subject, onMessage, signal);
+    else if (!link.connected()) await aborted(signal, REDIAL_MS);
+  }
+}
+
+/** Null for what is no JSON: nobody of ours sent it, and a schema refuses it. */
+export function readJson(message: Msg): unknown {
+  try {
+    return message.json();
+  } catch {
+    return null;
+  }
+}
+
+/** Until this connection is closed for good: the client itself subscribes again after a break. */
+async function listenOn(
+  nc: NatsConnection,
+  subject: string,
+  onMessage: (message: Msg) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const subscription = nc.subscribe(subject, {
+    callback: (error, message) => {
+      // Without the permission to listen the asker has to do without.
+      if (error === null) onMessage(message);
+    },
+  });
+  await Promise.race([nc.closed(), aborted(signal, null)]);
+  if (!nc.isClosed()) subscription.unsubscribe();
+}
+
+function sessionOf(link: NatsLink): NatsConnection | null {
+  try {
+    return link.session().nc;
+  } catch (error) {
+    if (error instanceof LogError) return null;
+    throw error;
+  }
+}
+
+function aborted(signal: AbortSignal, ms: number | null): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = ms === null ? undefined : setTimeout(resolve, ms);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    signal.addEventListener("abort", done, { once: true });
+  });
+}

@@ -1,0 +1,159 @@
+// The log as a timeline, newest first, each event in its place: a row is a sequence. Choosing one
+// shows the network right after it.
+
+import type { Draft, EventType } from "../events/event.ts";
+import { summaryOf } from "../events/summary.ts";
+import type { EventRow } from "./event-pages.ts";
+import { chosenType, events, eventsLoaded, filtered, head, show, shownSeq } from "./store.ts";
+import { clockTime, shortTime } from "./time.ts";
+import { VirtualList } from "./virtual-list.tsx";
+
+const ROW_HEIGHT = 30;
+
+/** Written out, because the schemas would be most of the page; the compiler misses none of them. */
+const TYPES = Object.keys({
+  FabricConfigured: true,
+  NodeJoined: true,
+  NodeUpdated: true,
+  NodeLeft: true,
+  LeaseClaimed: true,
+  LeaseRenewed: true,
+  LeaseReleased: true,
+  LeaseExpired: true,
+  LeaseReserved: true,
+  LeaseRevoked: true,
+  PeerAdded: true,
+  PeerRemoved: true,
+  NeighborMissed: true,
+  NeighborAged: true,
+  DriftHealed: true,
+  HostDegraded: true,
+  HostRecovered: true,
+  HostFrozen: true,
+  TokenCreated: true,
+  TokenRevoked: true,
+  WebhookAdded: true,
+  WebhookRemoved: true,
+} satisfies Record<EventType, true>);
+
+export function EventList() {
+  const type = chosenType.value ?? "";
+  return (
+    <>
+      <h2>
+        Events{" "}
+        <span class="hint">
+          {type === "" ? `${head.value} in the log` : found(filtered.value)}, newest first
+        </span>
+        <select
+          aria-label="Type of events"
+          value={type}
+          onChange={(event) => {
+            const chosen = event.currentTarget.value;
+            show({ types: chosen === "" ? [] : [chosen] });
+          }}
+        >
+          <option value="">all types</option>
+          {TYPES.map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </h2>
+      {type === "" ? <WholeLog /> : <OneType />}
+    </>
+  );
+}
+
+/** A row is a sequence, so any place of the log can be scrolled to without loading what is between. */
+function WholeLog() {
+  const at = shownSeq.value;
+  const newest = head.value;
+  // Read so that rows are drawn again when their page has come.
+  void eventsLoaded.value;
+  return (
+    <VirtualList
+      label="Events, newest first"
+      total={newest}
+      rowHeight={ROW_HEIGHT}
+      reveal={at === null || at === 0 ? null : newest - at}
+      row={(index) => {
+        const seq = newest - index;
+        return <EventLine seq={seq} event={events.at(seq)} shown={seq === at} />;
+      }}
+    />
+  );
+}
+
+function OneType() {
+  const at = shownSeq.value;
+  const list = filtered.value ?? [];
+  return (
+    <VirtualList
+      label="Events of the type, newest first"
+      total={list.length}
+      rowHeight={ROW_HEIGHT}
+      row={(index) => {
+        const event = list[list.length - 1 - index];
+        return event && <EventLine seq={event.seq} event={event} shown={event.seq === at} />;
+      }}
+    />
+  );
+}
+
+function found(list: readonly EventRow[] | null): string {
+  return list === null ? "looking" : `${list.length} of this type`;
+}
+
+interface EventLineProps {
+  readonly seq: number;
+  /** Undefined until its page has come. */
+  readonly event: EventRow | undefined;
+  readonly shown: boolean;
+}
+
+function EventLine({ seq, event, shown }: EventLineProps) {
+  const refused = event !== undefined && event.verdict.kind !== "accepted";
+  return (
+    <button
+      type="button"
+      class={`event ${refused ? "refused" : ""}`}
+      aria-current={shown ? "true" : undefined}
+      title={event === undefined ? undefined : titleOf(event)}
+      onClick={() => show({ at: seq })}
+    >
+      <span class="seq">{seq}</span>
+      {event === undefined ? (
+        <span class="hint">…</span>
+      ) : (
+        <>
+          <time class="hint" dateTime={event.time}>
+            {shortTime(event.time)}
+          </time>
+          <span class="type">{event.type ?? "unreadable"}</span>
+          <span class="who">{writerOf(event.subject)}</span>
+          <span class="what">
+            {refused && <b>{event.verdict.kind}: </b>}
+            {refused ? event.verdict.reason : wordsOf(event)}
+          </span>
+        </>
+      )}
+    </button>
+  );
+}
+
+function titleOf(event: EventRow): string {
+  return `${clockTime(event.time)}\n${event.subject}\n${JSON.stringify(event.data, null, 1)}`;
+}
+
+function wordsOf(event: EventRow): string {
+  // The server has checked the data against the schema of its type.
+  return event.type === null ? "" : summaryOf({ type: event.type, data: event.data } as Draft);
+}
+
+/** `heddle.<fabric>.node.<node>.lease` is written by the node, everything else by an operator. */
+function writerOf(subject: string): string {
+  const [, , kind, node] = subject.split(".");
+  return kind === "node" ? (node ?? "?").replaceAll("_", ".") : (kind ?? "?");
+}

@@ -1,0 +1,67 @@
+// Events by sequence, in pages that are fetched when they come into sight and forgotten when there
+// are too many of them. Every event is in one place of the list, because the log has no holes.
+
+export interface EventRow {
+  readonly seq: number;
+  readonly time: string;
+  readonly subject: string;
+  readonly type: string | null;
+  readonly data: unknown;
+  readonly verdict: { readonly kind: string; readonly reason?: string };
+}
+
+const PAGE_ROWS = 200;
+const PAGES_MAX = 60;
+
+export interface EventPages {
+  /** The event if it is here; else undefined, and its page is asked for. */
+  at(seq: number): EventRow | undefined;
+  add(event: EventRow): void;
+}
+
+export function createEventPages(deps: {
+  readonly load: (from: number, count: number) => Promise<readonly EventRow[]>;
+  readonly onChange: () => void;
+}): EventPages {
+  /** Least recently used first. */
+  const pages = new Map<number, Map<number, EventRow>>();
+  const loading = new Set<number>();
+
+  function touch(index: number): Map<number, EventRow> {
+    const page = pages.get(index) ?? new Map<number, EventRow>();
+    pages.delete(index);
+    pages.set(index, page);
+    for (const oldest of pages.keys()) {
+      if (pages.size <= PAGES_MAX) break;
+      pages.delete(oldest);
+    }
+    return page;
+  }
+
+  async function load(index: number): Promise<void> {
+    loading.add(index);
+    try {
+      const rows = await deps.load(index * PAGE_ROWS + 1, PAGE_ROWS);
+      const page = touch(index);
+      for (const row of rows) page.set(row.seq, row);
+    } catch {
+      // The row stays empty and is asked for when it is next looked at; the banner says why.
+    } finally {
+      loading.delete(index);
+      deps.onChange();
+    }
+  }
+
+  return {
+    at(seq) {
+      const index = Math.floor((seq - 1) / PAGE_ROWS);
+      const found = pages.get(index)?.get(seq);
+      if (found !== undefined) touch(index);
+      else if (!loading.has(index)) void load(index);
+      return found;
+    },
+    add(event) {
+      touch(Math.floor((event.seq - 1) / PAGE_ROWS)).set(event.seq, event);
+    },
+  };
+}

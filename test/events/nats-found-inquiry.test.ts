@@ -1,0 +1,70 @@
+// Questions to one host over a real server: it answers for itself alone, and silence has a reason.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { LogConnection } from "../../src/events/log-jetstream.ts";
+import { until } from "../support/fabric.ts";
+import { TestNats } from "../support/nats.ts";
+
+const LIMIT_MS = 10_000;
+const CONFIG = `
+authorization {
+  users: [
+    { user: admin, password: "x" }
+    { user: h1, password: "x", permissions: {
+        publish: { allow: ["heddle-answer.t.h1_example_org.*", "$JS.API.INFO"] }
+        subscribe: { allow: ["_INBOX_h1.>", "heddle-ask.t.found.>"] } } }
+  ]
+}`;
+const SELF = "h1.example.org";
+
+let nats: TestNats;
+let asker: LogConnection;
+let host: LogConnection;
+
+beforeAll(async () => {
+  nats = await TestNats.start(CONFIG);
+  const as = (user: string): string => nats.url.replace("//", `//${user}:x@`);
+  asker = await nats.connect("t", { servers: as("admin") });
+  host = await nats.connect("t", { servers: as("h1"), inboxPrefix: "_INBOX_h1" });
+  await until("connected", LIMIT_MS, () => asker.connected() && host.connected());
+});
+
+afterAll(() => nats.close());
+
+let asked = 0;
+
+async function ask(node: string, waitMs: number): Promise<string> {
+  const answer = await asker.foundInquiry.ask(node, `q${asked++}`, waitMs);
+  return typeof answer === "string" ? answer : new TextDecoder().decode(answer);
+}
+
+const said = (text: string) => () => new TextEncoder().encode(text);
+
+test("a host's answer comes back as it was given", async () => {
+  const stop = new AbortController();
+  const listening = host.foundInquiry.listen(SELF, said("all well"), stop.signal);
+  await until("answered", LIMIT_MS, async () => (await ask(SELF, LIMIT_MS)) === "all well");
+  stop.abort();
+  await listening;
+});
+
+test("that nobody listens is known at once", async () => {
+  expect(await ask("h7", 60_000)).toBe("nobody");
+});
+
+test("a host that listens and says nothing is silent when time is up", async () => {
+  const stop = new AbortController();
+  const listening = host.foundInquiry.listen("h8", () => null, stop.signal);
+  await until("it listens", LIMIT_MS, async () => (await ask("h8", 20)) === "silent");
+  stop.abort();
+  await listening;
+});
+
+test("a host cannot answer for another, though it hears the question", async () => {
+  const stop = new AbortController();
+  const listening = host.foundInquiry.listen("h9", said("forged"), stop.signal);
+  await until("it listens", LIMIT_MS, async () => (await ask("h9", 20)) !== "nobody");
+  expect(await ask("h9", 100)).toBe("silent");
+  stop.abort();
+  await listening;
+});

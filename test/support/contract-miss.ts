@@ -1,0 +1,131 @@
+// What every implementation of the asking part of a kernel must do; run on the real kernel and on
+// the model. A divergence is a bug of the model.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import type { Kernel } from "../../src/reconcilers/kernel.ts";
+import { keyOf, type Route } from "../../src/reconcilers/kernel-state.ts";
+import type { Answer, Miss, MissKernel } from "../../src/reconcilers/miss.ts";
+import { until } from "./fabric.ts";
+import { dev, dev6, fdb, hostOps, neigh, route, set } from "./kernel-objects.ts";
+
+export interface AskingHost {
+  readonly kernel: Kernel;
+  readonly misses: MissKernel;
+  /** Sends a packet to an address behind the gateway; resolves with what became of it. */
+  send(gateway: string): Promise<"delivered" | "refused">;
+  dispose(): void;
+}
+
+const GATEWAY = "10.5.7.0";
+const GATEWAY6 = "fd00:5:7::";
+
+const asking = (family: "ipv4" | "ipv6", of: string) => [
+  set("sysctl", { path: `net/${family}/neigh/${of}/app_solicit`, value: "3" }),
+  set("sysctl", { path: `net/${family}/neigh/${of}/mcast_solicit`, value: "0" }),
+];
+
+function answer(of: string, ip: string, dst: string, mac = "02:00:00:00:07:07"): Answer[] {
+  return [set("fdb", fdb(of, dst, mac)) as Answer, set("neigh", neigh(of, ip, mac)) as Answer];
+}
+
+export function missContract(name: string, make: () => AskingHost): void {
+  describe(name, () => {
+    let host: AskingHost;
+    let heard: Miss[] = [];
+    let gaps = 0;
+    let close: () => void = () => undefined;
+
+    beforeEach(async () => {
+      host = make();
+      heard = [];
+      gaps = 0;
+      const ops = [
+        ...hostOps,
+        ...asking("ipv4", dev),
+        ...asking("ipv6", dev6),
+        set("route", route(dev, "10.5.7.0/24", GATEWAY)),
+        set("route", route(dev6, "fd00:5:7::/64", GATEWAY6)),
+      ];
+      for (const outcome of await host.kernel.apply(ops)) expect(outcome.ok).toBe(true);
+      const watch = host.misses.watchMisses(
+        (miss) => heard.push(miss),
+        () => gaps++,
+      );
+      close = () => watch.close();
+      await until("it listens", 2000, () => gaps === 1);
+    });
+    afterEach(() => {
+      close();
+      host.dispose();
+    });
+
+    test.each([
+      ["IPv4", dev, GATEWAY, "198.18.0.7"],
+      ["IPv6", dev6, GATEWAY6, "2001:db8::7"],
+    ])("%s: a packet waits for the answer to one question", async (_, of, gateway, dst) => {
+      const sent = host.send(gateway);
+      await until("the question", 2000, () => heard.length === 1);
+      expect(heard).toEqual([{ dev: of, ip: gateway, sinceMs: 0 }]);
+      const [open] = host.misses.pending([dev, dev6]);
+      expect(open).toMatchObject({ dev: of, ip: gateway });
+      const outcomes = host.misses.answer(answer(of, gateway, dst));
+      expect(outcomes).toEqual([{ ok: true }, { ok: true }]);
+      expect(await sent).toBe("delivered");
+      expect(host.misses.pending([dev, dev6])).toEqual([]);
+      expect(await host.send(gateway)).toBe("delivered");
+      expect(heard).toHaveLength(1);
+    });
+
+    test("a question without an answer is asked again", async () => {
+      const sent = host.send(GATEWAY);
+      await until("two questions", 3000, () => heard.length === 2);
+      host.misses.answer(answer(dev, GATEWAY, "198.18.0.7"));
+      expect(await sent).toBe("delivered");
+    });
+
+    test("a neighbour that is not to be had is refused, and asked for again later", async () => {
+      for (const count of [1, 2]) {
+        const sent = host.send(GATEWAY);
+        await until("the question", 2000, () => heard.length === count);
+        const object = neigh(dev, GATEWAY);
+        const key = keyOf.neigh(object);
+        const removal: Answer = { verb: "del", noun: "neigh", key, object, found: object };
+        expect(host.misses.answer([removal])).toEqual([{ ok: true }]);
+        expect(await sent).toBe("refused");
+      }
+    });
+
+    test("tells since when nothing was sent to a neighbour of ours", async () => {
+      const [use, ...others] = host.misses.uses([dev]);
+      expect(others).toEqual([]);
+      expect(use).toMatchObject({ dev, ip: "10.5.2.0" });
+      await until("it rests", 3000, () => (host.misses.uses([dev])[0]?.idleMs ?? 0) >= 300);
+      expect(await host.send("10.5.2.0")).toBe("delivered");
+      expect(host.misses.uses([dev])[0]?.idleMs).toBeLessThan(300);
+      expect(host.misses.uses([dev, dev6]).map(({ ip }) => ip)).toEqual(["10.5.2.0", "fd00:5:2::"]);
+    });
+
+    test("says of a device that is not there that it is not", () => {
+      const outcomes = host.misses.answer(answer("nowhere", GATEWAY, "198.18.0.7"));
+      expect(outcomes.map((outcome) => !outcome.ok && outcome.errno)).toEqual([19, 19]);
+      expect(host.misses.uses(["nowhere"])).toEqual([]);
+      expect(host.misses.pending(["nowhere"])).toEqual([]);
+    });
+
+    test("a route that leads nowhere stands in nobody's way and asks nothing", async () => {
+      for (const dst of ["10.5.0.0/16", "fd00:5::/32"]) {
+        const wide = route("", dst, null, false);
+        const object: Route = { ...wide, metric: 0xffff_ffff, unreachable: true };
+        const ops = [set("route", object), set("route", object, object)];
+        for (const outcome of await host.kernel.apply(ops)) expect(outcome).toEqual({ ok: true });
+        const scope = { links: [dev], routeDevs: [], sysctls: [], rules: [] };
+        const { routes } = await host.kernel.observe(scope);
+        expect(routes.get(keyOf.route(object))).toEqual(object);
+      }
+      const more = set("route", route(dev6, "fd00:5:8::/64", "fd00:5:8::"));
+      expect(await host.kernel.apply([more])).toEqual([{ ok: true }]);
+      expect(await host.kernel.routeTo("10.5.99.1")).toBe(null);
+      expect(await host.kernel.routeTo("10.5.7.1")).toBe(dev);
+    });
+  });
+}

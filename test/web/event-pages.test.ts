@@ -1,0 +1,57 @@
+import { expect, test } from "bun:test";
+import { createEventPages, type EventRow } from "../../src/web/event-pages.ts";
+
+function row(seq: number): EventRow {
+  const verdict = { kind: "accepted" };
+  return { seq, time: "", subject: "", type: "NodeLeft", data: {}, verdict };
+}
+
+/** Pages over a log of `last` events; `asked` holds the first sequence of each page loaded. */
+function pagesOf(last: number) {
+  const asked: number[] = [];
+  let changed = Promise.withResolvers<void>();
+  const pages = createEventPages({
+    load: async (from, count) => {
+      asked.push(from);
+      const size = Math.max(0, Math.min(count, last - from + 1));
+      return Array.from({ length: size }, (_, index) => row(from + index));
+    },
+    onChange: () => {
+      changed.resolve();
+      changed = Promise.withResolvers<void>();
+    },
+  });
+  return { asked, pages, loaded: () => changed.promise };
+}
+
+test("an event comes with its page, which is asked for once", async () => {
+  const { pages, asked, loaded } = pagesOf(450);
+  const coming = loaded();
+  expect(pages.at(201)).toBeUndefined();
+  expect(pages.at(400)).toBeUndefined();
+  await coming;
+  expect(pages.at(201)?.seq).toBe(201);
+  expect(pages.at(400)?.seq).toBe(400);
+  expect(asked).toEqual([201]);
+});
+
+test("an event that came live is in its place", () => {
+  const { pages, asked } = pagesOf(0);
+  pages.add(row(77));
+  expect(pages.at(77)?.seq).toBe(77);
+  expect(asked).toEqual([]);
+});
+
+test("pages that were not looked at for long are forgotten and come again", async () => {
+  const { pages, asked, loaded } = pagesOf(100_000);
+  for (let page = 0; page < 100; page += 1) {
+    const coming = loaded();
+    pages.at(page * 200 + 1);
+    await coming;
+  }
+  expect(pages.at(99 * 200 + 1)?.seq).toBe(99 * 200 + 1);
+  const again = loaded();
+  expect(pages.at(1)).toBeUndefined();
+  await again;
+  expect(asked.filter((from) => from === 1)).toHaveLength(2);
+});
