@@ -1,6 +1,6 @@
-// Every operation of the OpenAPI document asked with what the document allows, and with what it does
-// not: no answer is a failure of the server, each has a documented status, and each body is what the
-// document says of it.
+// Every operation of the OpenAPI document asked with what the document allows, and with what it
+// does not: no answer is a failure of the server, each has a documented status, and each body is
+// what the document says of it.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import Ajv2020, { type ValidateFunction } from "ajv/dist/2020";
@@ -100,7 +100,9 @@ async function send(
 async function check(one: Case, answer: Response): Promise<void> {
   const { method, path, operation } = one;
   const at = `${method} ${path} ${answer.status}`;
-  expect([at, answer.status < 500]).toEqual([at, true]);
+  // No agent runs here, so no host answers; anything else is the server's own failure.
+  const absent = path === "/v1/hosts/{node}/found" && answer.status === 504;
+  expect([at, answer.status < 500 || absent]).toEqual([at, true]);
   const described = operation.responses[answer.status];
   expect([at, described !== undefined]).toEqual([at, true]);
   const type = answer.headers.get("content-type")?.split(";")[0] ?? "none";
@@ -108,7 +110,7 @@ async function check(one: Case, answer: Response): Promise<void> {
   const media = described?.content?.[type];
   expect([at, type, media !== undefined]).toEqual([at, type, true]);
   const validate = validator(one, String(answer.status), type);
-  const body = JSON.parse(text) as unknown;
+  const body: unknown = type.endsWith("json") ? JSON.parse(text) : text;
   expect([at, validate(body) ? null : validate.errors, text.slice(0, 300)]).toEqual([
     at,
     null,

@@ -139,7 +139,7 @@ describe("a client that follows the log", () => {
   });
 });
 
-test("a client that takes nothing holds nothing of the server, and gets all in the end", async () => {
+test("who takes nothing costs the server nothing, and gets all in the end", async () => {
   const slow = await follow();
   slow.answer.pause();
   const first = await hook.append(reserve());
