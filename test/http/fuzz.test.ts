@@ -1,6 +1,6 @@
-// Every operation of the OpenAPI document asked with what the document allows, and with what it does
-// not: no answer is a failure of the server, each has a documented status, and each body is what the
-// document says of it.
+// Every operation of the OpenAPI document asked with what the document allows, and with what it
+// does not: no answer is a failure of the server, each has a documented status, and each body is
+// what the document says of it.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import Ajv2020, { type ValidateFunction } from "ajv/dist/2020";
@@ -100,13 +100,16 @@ async function send(
 async function check(one: Case, answer: Response): Promise<void> {
   const { method, path, operation } = one;
   const at = `${method} ${path} ${answer.status}`;
-  expect([at, answer.status < 500]).toEqual([at, true]);
+  // No agent runs here, and a host that does not answer is 504.
+  expect([at, answer.status < 500 || answer.status === 504]).toEqual([at, true]);
   const described = operation.responses[answer.status];
   expect([at, described !== undefined]).toEqual([at, true]);
   const type = answer.headers.get("content-type")?.split(";")[0] ?? "none";
-  const text = await answer.text();
   const media = described?.content?.[type];
   expect([at, type, media !== undefined]).toEqual([at, type, true]);
+  // Figures, pages and streams have no schema, and a stream has no end.
+  if (!type.endsWith("json")) return await answer.body?.cancel();
+  const text = await answer.text();
   const validate = validator(one, String(answer.status), type);
   const body = JSON.parse(text) as unknown;
   expect([at, validate(body) ? null : validate.errors, text.slice(0, 300)]).toEqual([
