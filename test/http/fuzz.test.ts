@@ -100,23 +100,27 @@ async function send(
 async function check(one: Case, answer: Response): Promise<void> {
   const { method, path, operation } = one;
   const at = `${method} ${path} ${answer.status}`;
-  // No agent runs here, and a host that does not answer is 504.
-  expect([at, answer.status < 500 || answer.status === 504]).toEqual([at, true]);
+  // No agent runs here, so no host answers; anything else is the server's own failure.
+  const absent = path === "/v1/hosts/{node}/found" && answer.status === 504;
+  expect([at, answer.status < 500 || absent]).toEqual([at, true]);
   const described = operation.responses[answer.status];
   expect([at, described !== undefined]).toEqual([at, true]);
   const type = answer.headers.get("content-type")?.split(";")[0] ?? "none";
+  const text = await answer.text();
   const media = described?.content?.[type];
   expect([at, type, media !== undefined]).toEqual([at, type, true]);
-  // Figures, pages and streams have no schema, and a stream has no end.
-  if (!type.endsWith("json")) return await answer.body?.cancel();
-  const text = await answer.text();
   const validate = validator(one, String(answer.status), type);
-  const body = JSON.parse(text) as unknown;
-  expect([at, validate(body) ? null : validate.errors, text.slice(0, 300)]).toEqual([
-    at,
-    null,
-    text.slice(0, 300),
-  ]);
+  const isText = (media?.schema as { readonly type?: string } | undefined)?.type === "string";
+  for (const body of isText ? [text] : bodiesOf(type, text)) {
+    const wrong = validate(body) ? null : validate.errors;
+    expect([at, wrong, text.slice(0, 300)]).toEqual([at, null, text.slice(0, 300)]);
+  }
+}
+
+/** The schema of NDJSON is that of a line. */
+function bodiesOf(type: string, text: string): readonly unknown[] {
+  const texts = type.endsWith("ndjson") ? text.split("\n").filter((line) => line !== "") : [text];
+  return texts.map((each) => JSON.parse(each) as unknown);
 }
 
 function validator({ method, path }: Case, status: string, type: string): ValidateFunction {
@@ -146,7 +150,14 @@ test("what the document allows is answered as the document says", async () => {
   // Otherwise nothing but refusals would have been looked at.
   const reads = cases.filter(({ method, path }) => method === "get" && !path.includes("audit"));
   const missed = reads.filter(({ path }) => !accepted.has(`get ${path}`)).map(({ path }) => path);
-  expect(missed).toEqual(["/v1/converged"]);
+  // These need an agent or a webhook, which the test does not have.
+  expect(missed.toSorted()).toEqual([
+    "/v1/converged",
+    "/v1/hooks/{name}",
+    "/v1/hooks/{name}/dead",
+    "/v1/hooks/{name}/secret",
+    "/v1/hosts/{node}/found",
+  ]);
 });
 
 test("what the document does not allow is refused as the document says", async () => {
