@@ -79,7 +79,9 @@ async function view(link: NatsLink, log: string, id: string): Promise<CursorView
 async function ids(link: NatsLink, log: string): Promise<readonly string[]> {
   const found: string[] = [];
   await link.ask(async ({ jsm }) => {
-    for await (const { name } of jsm.consumers.list(log)) {
+    for await (const info of jsm.consumers.list(log)) {
+      // A consumer that goes while the list is made is null in it (2.9.10).
+      const { name = "" } = (info as { readonly name: string } | null) ?? {};
       if (name.startsWith(CONSUMER_PREFIX)) found.push(name.slice(CONSUMER_PREFIX.length));
     }
   });
