@@ -1,8 +1,7 @@
 // Tells that something in the kernel changed, without saying what: whoever is told looks again.
 // Notifications arrive through the event loop. Changes made through our own request socket are left
 // out: the kernel names their author; where it does not, `expected` tells.
-// When the kernel drops notifications it closes the socket with ENOBUFS: that counts as a change,
-// and the socket is opened again.
+// A socket that was lost counts as a change.
 
 import { DecodeError } from "../layout.ts";
 import {
@@ -40,6 +39,7 @@ import {
   SOL_NETLINK,
 } from "./constants.ts";
 import { type Frame, frames } from "./header.ts";
+import { Listener } from "./listener.ts";
 import { ndmsg } from "./neigh.ts";
 import { NFT_MSG_NEWGEN, nftables } from "./nftables.ts";
 import { rtmsg } from "./route.ts";
@@ -98,72 +98,32 @@ const CHANNELS: readonly Channel[] = [
 /** Listens from construction on; several changes in one turn of the event loop are told once. */
 export class Monitor {
   readonly #options: MonitorOptions;
-  readonly #sockets = new Map<Channel, { end(): void }>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #listeners: readonly Listener[];
   #told = false;
   #closed = false;
 
   /** Throws NativeError. */
   constructor(options: MonitorOptions) {
     this.#options = options;
-    for (const channel of CHANNELS) this.#open(channel);
+    this.#listeners = CHANNELS.map(
+      (channel) =>
+        new Listener({
+          // Null without nf_tables in the kernel: there is nothing to hear of it.
+          subscribe: () => subscribe(options, channel),
+          onDatagram: (datagram) => this.#receive(channel, datagram),
+          onLost: () => this.#tell(),
+          reopenMs: REOPEN_MS,
+        }),
+    );
   }
 
   close(): void {
     this.#closed = true;
-    for (const timer of this.#timers) clearTimeout(timer);
-    for (const socket of this.#sockets.values()) socket.end();
-    this.#sockets.clear();
-  }
-
-  #open(channel: Channel): void {
-    const fd = subscribe(this.#options, channel);
-    // Without nf_tables in the kernel there is nothing to hear of it.
-    if (fd !== null) void this.#listen(channel, fd);
-  }
-
-  async #listen(channel: Channel, fd: number): Promise<void> {
-    // The overload for { fd } is missing in @types/bun; FdSocketOptions itself is there.
-    const connect = Bun.connect as unknown as (options: Bun.FdSocketOptions) => Promise<Bun.Socket>;
-    try {
-      const connected = await connect({
-        fd,
-        socket: {
-          data: (_, datagram) => this.#receive(channel, datagram),
-          close: () => this.#lost(channel),
-        },
-      });
-      if (this.#closed) connected.end();
-      else this.#sockets.set(channel, connected);
-    } catch {
-      // Whether Bun has closed the descriptor is unknown, and closing it twice could hit another.
-      this.#retryLater(channel);
-    }
-  }
-
-  /** Whatever happens until the socket is open again goes unseen, so this counts as a change. */
-  #lost(channel: Channel): void {
-    this.#sockets.delete(channel);
-    if (this.#closed) return;
-    try {
-      this.#open(channel);
-    } catch (error) {
-      if (!(error instanceof NativeError)) throw error;
-      this.#retryLater(channel);
-    }
-    this.#tell();
-  }
-
-  #retryLater(channel: Channel): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      this.#lost(channel);
-    }, REOPEN_MS);
-    this.#timers.add(timer);
+    for (const listener of this.#listeners) listener.close();
   }
 
   #receive(channel: Channel, datagram: Uint8Array): void {
-    if (this.#told || this.#closed) return;
+    if (this.#told) return;
     try {
       for (const frame of frames(datagram)) {
         if (!this.#matters(channel, frame)) continue;

@@ -10,7 +10,6 @@ import {
   type BpfInstruction,
   bindNetlink,
   close,
-  NativeError,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_RAW,
@@ -27,6 +26,7 @@ import {
   SOL_NETLINK,
 } from "./constants.ts";
 import { type Frame, frames } from "./header.ts";
+import { Listener } from "./listener.ts";
 import { forceBuffers } from "./socket.ts";
 
 /** Some 5,000 questions. */
@@ -53,75 +53,41 @@ export interface QuestionsOptions {
 /** Listens from construction on. */
 export class Questions {
   readonly #options: QuestionsOptions;
-  #socket: { end(): void } | null = null;
-  #timer: NodeJS.Timeout | null = null;
+  readonly #listener: Listener;
   #closed = false;
 
   /** Throws NativeError. */
   constructor(options: QuestionsOptions) {
     this.#options = options;
-    this.#open();
+    this.#listener = new Listener({
+      subscribe: () => this.#subscribe(),
+      onDatagram: (datagram) => this.#receive(datagram),
+      reopenMs: REOPEN_MS,
+    });
   }
 
   close(): void {
     this.#closed = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#socket?.end();
+    this.#listener.close();
   }
 
-  #open(): void {
+  #subscribe(): number {
     const { netns, receiveBuffer, onGap } = this.#options;
     const fd = withNetns(netns, () => subscribe(receiveBuffer ?? RECEIVE_BUFFER));
-    void this.#listen(fd);
     // From here on nothing goes unheard: what was asked before is found by whoever looks now.
     setImmediate(() => {
       if (!this.#closed) onGap();
     });
-  }
-
-  async #listen(fd: number): Promise<void> {
-    // The overload for { fd } is missing in @types/bun; FdSocketOptions itself is there.
-    const connect = Bun.connect as unknown as (options: Bun.FdSocketOptions) => Promise<Bun.Socket>;
-    try {
-      const connected = await connect({
-        fd,
-        socket: {
-          data: (_, datagram) => this.#receive(datagram),
-          close: () => this.#lost(),
-        },
-      });
-      if (this.#closed) connected.end();
-      else this.#socket = connected;
-    } catch {
-      // Whether Bun has closed the descriptor is unknown, and closing it twice could hit another.
-      this.#retryLater();
-    }
+    return fd;
   }
 
   #receive(datagram: Uint8Array): void {
-    if (this.#closed) return;
     for (const frame of frames(datagram)) {
       // L2 misses come under the same type without the flag (vxlan_fdb_miss); healing sees to them.
       if (frame.type === RTM_GETNEIGH && (frame.flags & NLM_F_REQUEST) !== 0) {
         this.#options.onQuestion(frame);
       }
     }
-  }
-
-  /** The kernel closes a socket whose buffer overran (ENOBUFS). */
-  #lost(): void {
-    this.#socket = null;
-    if (this.#closed) return;
-    try {
-      this.#open();
-    } catch (error) {
-      if (!(error instanceof NativeError)) throw error;
-      this.#retryLater();
-    }
-  }
-
-  #retryLater(): void {
-    this.#timer = setTimeout(() => this.#lost(), REOPEN_MS);
   }
 }
 
