@@ -160,10 +160,10 @@ async function nestsForHost(site: Site): Promise<void> {
 }
 
 function passesFragments({ pair }: Site, family: 4 | 6): void {
-  const ping = ["ping", "-n", "-c2", "-i", "0.01", "-W2", "-s", "5000", podIp(2, family)];
+  const ping = ["ping", "-n", "-c2", "-i", "0.01", "-s", "5000", podIp(2, family)];
   // The first may only teach the pod the size that fits.
-  Bun.spawnSync(["ip", "netns", "exec", pair.one.pod.name, ...ping]);
-  pair.one.pod.exec(ping);
+  Bun.spawnSync(["ip", "netns", "exec", pair.one.pod.name, ...ping, "-W0.1"]);
+  pair.one.pod.exec([...ping, "-W2"]);
 }
 
 async function cutsWhatMayBe(site: Site): Promise<void> {
