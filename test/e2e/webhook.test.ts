@@ -213,7 +213,7 @@ test.concurrent("the guide's receiver starts a workflow for each event, once", a
   expect(forged.status).toBe(401);
 }, 60_000);
 
-test.concurrent("https needs a certificate that fits the name, of an issuer that is known", async () => {
+test.concurrent("https needs a certificate of the right name, by a known issuer", async () => {
   await using site = await Site.start();
   const { dir } = site;
   const [key, cert] = [join(dir, "tls.key"), join(dir, "tls.crt")];
