@@ -5,9 +5,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { addBridge } from "../../src/cli/dev-fabric.ts";
 import {
+  altered,
   DRIFT_BATCH,
   type DriftWatch,
+  missing,
   type Named,
+  stray,
   untilNamed,
   watchDrift,
 } from "../support/drift-watch.ts";
@@ -34,10 +37,6 @@ interface Damage {
   /** Whether the device itself goes, and with it what it learnt. */
   readonly remade?: true;
 }
-
-const missing = (noun: string, words: string): Named => ({ noun, problem: "missing", words });
-const altered = (noun: string, words: string): Named => ({ noun, problem: "altered", words });
-const stray = (noun: string, words: string): Named => ({ noun, problem: "stray", words });
 
 const DEVICE: readonly Damage[] = [
   {

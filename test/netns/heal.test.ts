@@ -5,9 +5,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import {
+  altered,
   DRIFT_BATCH,
   type DriftWatch,
+  missing,
   type Named,
+  stray,
   untilNamed,
   watchDrift,
 } from "../support/drift-watch.ts";
@@ -33,10 +36,6 @@ interface Damage {
  * tunnel; ENV the subnet file; PID the agent.
  */
 type Place = Readonly<Record<string, string>>;
-
-const missing = (noun: string, words: string): Named => ({ noun, problem: "missing", words });
-const altered = (noun: string, words: string): Named => ({ noun, problem: "altered", words });
-const stray = (noun: string, words: string): Named => ({ noun, problem: "stray", words });
 
 const ANYWHERE: readonly Damage[] = [
   { name: "a peer's route deleted", run: "ip route del $S2", found: missing("route", "$S2") },

@@ -50,6 +50,18 @@ export interface Named {
   readonly words: string;
 }
 
+export const missing = (noun: string, words: string): Named => ({
+  noun,
+  problem: "missing",
+  words,
+});
+export const altered = (noun: string, words: string): Named => ({
+  noun,
+  problem: "altered",
+  words,
+});
+export const stray = (noun: string, words: string): Named => ({ noun, problem: "stray", words });
+
 /**
  * Resolves when an item after the first `known` of `node` is as named, with the number of items up
  * to and with it: they come in the order of what happened.
