@@ -18,7 +18,7 @@ export const TIERS: readonly Tier[] = [
   { name: "unit", paths: [], testTimeoutMs: 60_000, tierTimeoutMs: 180_000, workers: 2 },
   { name: "sim", paths: ["sim/"], testTimeoutMs: 90_000, tierTimeoutMs: 100_000, workers: 2 },
   { name: "netns", paths: ["netns/"], testTimeoutMs: 60_000, tierTimeoutMs: 200_000, workers: 2 },
-  { name: "e2e", paths: ["e2e/"], testTimeoutMs: 180_000, tierTimeoutMs: 200_000, workers: 2 },
+  { name: "e2e", paths: ["e2e/"], testTimeoutMs: 180_000, tierTimeoutMs: 200_000, workers: 3 },
   {
     // A socket that overflows and fifty processes want both cores; dev removes what others of the
     // name left.
