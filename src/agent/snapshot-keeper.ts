@@ -2,7 +2,12 @@
 // large state costs more than a few percent of a core.
 
 import { type Clock, sleep } from "../events/clock.ts";
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from "../events/snapshot.ts";
+import {
+  decodeSnapshot,
+  encodeSnapshot,
+  type Position,
+  type Snapshot,
+} from "../events/snapshot.ts";
 import type { AgentFiles } from "./files.ts";
 import type { Logger } from "./logger.ts";
 import type { Tail } from "./tail.ts";
@@ -49,7 +54,7 @@ export async function loadSnapshot(
 export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): SnapshotKeeper {
   const { files, clock, logger } = deps;
   const waker = createWaker(clock);
-  let writtenSeq = -1;
+  let written: Position | null = null;
   /** Of what was last written. */
   let last = { changedSeq: -1, atMs: Number.NEGATIVE_INFINITY };
 
@@ -63,23 +68,24 @@ export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): Snapsh
   let busy: Promise<unknown> = Promise.resolve();
 
   function flush(tail: Tail): Promise<number> {
-    const written = busy.then(() => write(tail));
-    busy = written;
-    return written;
+    const writing = busy.then(() => write(tail));
+    busy = writing;
+    return writing;
   }
 
   /** Milliseconds that the write took; 0 when there was nothing to write. */
   async function write(tail: Tail): Promise<number> {
     const { caughtUp, damage, seq } = tail.view();
     // Half a log is no state to start from, and a damaged one no reason to forget the good one.
-    if (!caughtUp || damage !== null || seq === writtenSeq || seq === 0) return 0;
+    if (!caughtUp || damage !== null || seq === 0) return 0;
+    const position = tail.position();
+    if (written !== null && isSame(position, written)) return 0;
     const startMs = clock.nowMs();
     // The fold goes on while the file is written.
     const { changedSeq } = tail.state();
     try {
-      const snapshot = { position: tail.position(), state: tail.state(), writer };
-      await files.writeSnapshot(encodeSnapshot(snapshot));
-      writtenSeq = seq;
+      await files.writeSnapshot(encodeSnapshot({ position, state: tail.state(), writer }));
+      written = position;
       last = { changedSeq, atMs: clock.nowMs() };
     } catch (error) {
       logger.warn("snapshot not written", { reason: String(error) });
@@ -105,4 +111,9 @@ export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): Snapsh
       }
     },
   };
+}
+
+/** By more than the sequence: another log may have been accepted since, and be as long. */
+function isSame(a: Position, b: Position): boolean {
+  return a.seq === b.seq && a.created === b.created && a.chain === b.chain;
 }

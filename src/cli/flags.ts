@@ -87,7 +87,7 @@ export const nodeName = expecting(
 );
 export const natsUrl = expecting(
   (text) => (text.split(",").every(isNatsUrl) ? text : null),
-  "expected nats://HOST:PORT, or several with commas between",
+  'expected nats://[USER:PASSWORD@]HOST:PORT (write a "%" as %25), or several with commas between',
 );
 export const point = expecting<Point>(parsePoint, POINT_EXPECTED);
 export const duration = expecting(parseDuration, DURATION_EXPECTED);
@@ -131,10 +131,16 @@ export function collecting(check: Check): Check {
   ];
 }
 
+const NATS_URL = /^((nats|tls):\/\/)?([^@/\s]*@)?(\[[0-9a-fA-F:]+\]|[^@/:\s[\]]+)(:\d{1,5})?\/?$/;
+
 function isNatsUrl(text: string): boolean {
-  return /^((nats|tls):\/\/)?([^@/\s]*@)?(\[[0-9a-fA-F:]+\]|[^@/:\s[\]]+)(:\d{1,5})?\/?$/.test(
-    text,
-  );
+  try {
+    // As its user and password will be (events/log-jetstream-options.ts).
+    decodeURIComponent(text);
+  } catch {
+    return false; // A "%" that stands for itself.
+  }
+  return NATS_URL.test(text);
 }
 
 /** The flags of everything that talks to the log. */

@@ -158,8 +158,8 @@ function style(command: Command, deps: Deps): void {
       const line = text
         .trim()
         .replace(/^error: /, "")
-        // A URL may carry a password.
-        .replace(/\/\/[^@/\s]*@/g, "//…@")
+        // A URL may carry a password, and one that is refused has it anywhere.
+        .replace(/(--nats .*?(?:argument|value) ').*@(?=.* is invalid)/s, "$1…@")
         .replace(/\s*\n\s*/g, " ");
       write(`heddle: ${line}`);
     },

@@ -32,10 +32,11 @@ function given() {
   };
   const story = history("t").config({ Network: "10.5.0.0/16" });
   const view = { caughtUp: true, damage: null as string | null };
+  const log = { created: "c", chain: "aa" };
   const tail: Tail = {
     state: () => story.state(),
     view: () => ({ ...view, seq: story.state().seq }) as TailView,
-    position: () => ({ created: "c", seq: story.state().seq, chain: "aa", tip: "bb" }),
+    position: () => ({ ...log, seq: story.state().seq, tip: "bb" }),
     logNowMs: () => 0,
     accept: ignore,
     run: () => Promise.resolve(),
@@ -47,7 +48,7 @@ function given() {
     const decoded = decodeSnapshot("t", disk.text ?? "");
     return decoded.ok ? decoded.snapshot.state.seq : decoded.reason;
   };
-  return { clock, disk, warnings, story, view, tail, deps, stop, keeper, storedSeq };
+  return { clock, disk, warnings, story, view, log, tail, deps, stop, keeper, storedSeq };
 }
 
 test("a change is on disk soon after, and many changes are one write", async () => {
@@ -82,6 +83,24 @@ test("what changes while a snapshot is written is not taken for written", async 
   expect(storedSeq()).toBe(2);
   stop.abort();
   await clock.advance(0);
+});
+
+test("another log of the same length is written, when it was accepted for the known one", async () => {
+  const { clock, disk, log, tail, keeper } = given();
+  const flush = () => Promise.all([keeper.flush(tail), clock.advance(0)]);
+  const createdOnDisk = () => {
+    const decoded = decodeSnapshot("t", disk.text ?? "");
+    return decoded.ok ? decoded.snapshot.position.created : decoded.reason;
+  };
+  await flush();
+  await flush();
+  expect([disk.writes, createdOnDisk()]).toEqual([1, "c"]);
+  log.created = "d";
+  await flush();
+  expect([disk.writes, createdOnDisk()]).toEqual([2, "d"]);
+  log.chain = "cc";
+  await flush();
+  expect(disk.writes).toBe(3);
 });
 
 test("what changes for no host is written now and then, and at the end", async () => {

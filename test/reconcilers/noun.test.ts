@@ -96,6 +96,21 @@ describe("in words", () => {
     expect(gone("addr", addr)).toBe("ip addr del 10.5.1.0/32 dev heddle.1");
   });
 
+  test("a name from the log is one word to a shell, whatever is in it", () => {
+    const dev = "$(id);'x' y";
+    const via = { ...fdb, via: dev };
+    for (const op of [
+      set({ noun: "link", object: { ...link, underlay: dev } }),
+      set({ noun: "route", object: { ...route, dev } }),
+      set({ noun: "fdb", object: via }),
+      { verb: "del", noun: "fdb", key: "", object: via, found: via } as Op,
+    ]) {
+      const [first = ""] = command(op).split(" && ");
+      const { stdout } = Bun.spawnSync(["sh", "-c", `printf '%s\\n' ${first}`]);
+      expect(stdout.toString().split("\n")).toContain(dev);
+    }
+  });
+
   test("drift says what was found and what was wanted", () => {
     const found = { ...route, via: "192.0.2.1", extra: "src 10.0.0.1" };
     expect(driftOf(set({ noun: "route", object: route, found }))).toEqual({
