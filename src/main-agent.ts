@@ -73,6 +73,9 @@ export async function composeAgent(
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
       onApplied: answers.applied,
+      onBehind: (records) => {
+        if (records >= START.records) compile();
+      },
     },
     { ...options, fabric, instance, version, muted: predecessor !== null },
   );
@@ -115,15 +118,16 @@ export async function composeAgent(
 const START = { lookMs: 500, readyMs: 3000, records: 1000 } as const;
 
 /** Ends what main.ts began: from here on the compiler does what it usually does. */
-function compileWhenStarted(agent: Pick<Agent, "ready" | "state">, signal: AbortSignal): void {
-  let seq = agent.state().seq;
+function compile(): void {
+  Bun.unsafe.setJITPolicy(1);
+}
+
+function compileWhenStarted(agent: Pick<Agent, "ready">, signal: AbortSignal): void {
   let readyMs = 0;
   const timer = setInterval(() => {
-    const folded = agent.state().seq - seq;
-    seq += folded;
     readyMs = agent.ready() ? readyMs + START.lookMs : 0;
-    if (folded < START.records && readyMs < START.readyMs) return;
-    Bun.unsafe.setJITPolicy(1);
+    if (readyMs < START.readyMs) return;
+    compile();
     clearInterval(timer);
   }, START.lookMs);
   signal.addEventListener("abort", () => clearInterval(timer));

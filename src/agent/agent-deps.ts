@@ -27,6 +27,8 @@ export interface AgentDeps {
   /** Connects to the log anew, after an address of this host went away. */
   readonly redial?: () => void;
   readonly onApplied?: (seq: number) => void;
+  /** How many records of the log are still to be folded, each time the log is looked at. */
+  readonly onBehind?: (records: number) => void;
 }
 
 export interface AgentOptions extends Identity {

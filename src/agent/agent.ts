@@ -219,6 +219,7 @@ class HostAgent implements Agent {
     }
     const { seq, head, connected, caughtUp } = view;
     this.deps.logger.debug("log", { seq, head, connected, caughtUp });
+    this.deps.onBehind?.(head - seq);
     this.lastDamage = view.damage;
     this.progress.noteConnection(connected);
     const before = this.planner.last();

@@ -5,6 +5,7 @@
 // the callers.
 
 import ipaddr from "ipaddr.js";
+import { isCanonicalIpv6 } from "./ipv6.ts";
 
 /** Canonical IPv4 or IPv6 address, e.g. `10.5.3.0`, `fd00::1`. */
 export type Ip = string;
@@ -31,13 +32,13 @@ export function bitsOf(family: Family): 32 | 128 {
 
 /** Canonical form of an address, or null when `text` is not one. */
 export function parseIp(text: string): Ip | null {
-  if (text.includes(":")) return parseIpv6(text);
+  if (text.includes(":")) return isCanonicalIpv6(text) ? text : parseIpv6(text);
   return quad(text) === null ? null : text;
 }
 
-const parseIpv6 = remembered((text: string): Ip | null =>
-  ipaddr.IPv6.isValid(text) && !text.includes("%") ? ipaddr.parse(text).toString() : null,
-);
+function parseIpv6(text: string): Ip | null {
+  return ipaddr.IPv6.isValid(text) && !text.includes("%") ? ipaddr.parse(text).toString() : null;
+}
 
 /** A dotted quad as a number. No other form is IPv4 here: not "10.5", no octal, no leading zero. */
 function quad(text: string): number | null {
@@ -65,10 +66,10 @@ const ZERO = 48;
 const NINE = 57;
 
 const REMEMBERED_MAX = 16_384;
-/** No address or prefix is longer. */
+/** No prefix is longer. */
 const REMEMBERED_CHARS_MAX = 64;
 
-/** A log names the same addresses again and again; this makes checking them a look-up. */
+/** A log names the same prefixes again and again; this makes checking them a look-up. */
 function remembered(parse: (text: string) => string | null): (text: string) => string | null {
   const known = new Map<string, string | null>();
   return (text) => {
@@ -142,6 +143,24 @@ export function prefixOf(cidr: Cidr): Prefix {
   const slash = cidr.indexOf("/");
   const ip = cidr.slice(0, slash);
   return { family: familyOf(ip), base: toNumber(ip), length: Number(cidr.slice(slash + 1)) };
+}
+
+/** First and last address of a prefix: numbers for IPv4, since BigInt takes ten times as long. */
+export interface Span {
+  readonly family: Family;
+  readonly first: number | bigint;
+  readonly last: number | bigint;
+}
+
+/** `cidr` must come from `parseCidr`. */
+export function spanOf(cidr: Cidr): Span {
+  const slash = cidr.indexOf("/");
+  const ip = cidr.slice(0, slash);
+  const length = Number(cidr.slice(slash + 1));
+  const four = quad(ip);
+  if (four !== null) return { family: "ipv4", first: four, last: four + 2 ** (32 - length) - 1 };
+  const first = toNumber(ip);
+  return { family: "ipv6", first, last: first + sizeOf("ipv6", length) - 1n };
 }
 
 export function formatPrefix(prefix: Prefix): Cidr {

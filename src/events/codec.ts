@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { type Frame, frameOf, idOf } from "./codec-frame.ts";
 import { type Known, recall, remember } from "./codec-memo.ts";
+import { conformance } from "./conforms.ts";
 import {
   type Author,
   type Draft,
@@ -54,16 +55,34 @@ export function decode(fabric: string, record: Recorded): Decoded {
 
   const current = upcast(type, v, eventVersion[type], envelope.data);
   if (current === null) return refuse(`${type} version ${v} has no upcaster`);
-  const parsed = eventData[type].safeParse(current.data);
-  if (!parsed.success) return refuse(`${type}: ${firstIssue(parsed.error)}`);
+  const checked = checkData(type, current.data);
+  if (!checked.ok) return checked;
 
-  const event = eventOf(type, id, parsed.data, readAuthor(envelope.by));
+  const event = eventOf(type, id, checked.data, readAuthor(envelope.by));
   const subject = subjectOf(fabric, event);
   if (subject !== record.subject) return misplaced(type, subject, record);
   if (frame !== null) {
     remember(payload, frame, { type, fabric, subject, data: event.data }, isJson);
   }
   return { ok: true, event };
+}
+
+/** By type; made when the first event of the type is read. */
+const conforms = new Map<EventType, ReturnType<typeof conformance>>();
+
+function checkData(
+  type: EventType,
+  data: unknown,
+): { readonly ok: true; readonly data: unknown } | { readonly ok: false; readonly reason: string } {
+  let test = conforms.get(type);
+  if (test === undefined) {
+    test = conformance(eventData[type]);
+    conforms.set(type, test);
+  }
+  if (test?.(data)) return { ok: true, data };
+  const parsed = eventData[type].safeParse(data);
+  if (parsed.success) return { ok: true, data: parsed.data };
+  return refuse(`${type}: ${firstIssue(parsed.error)}`);
 }
 
 function recalled(known: Known, record: Recorded, frame: Frame): Decoded {
@@ -96,6 +115,7 @@ const author = z.object({
  * all must say the same of a record.
  */
 function readAuthor(by: unknown): Author | null {
+  if (by === undefined) return null;
   const parsed = author.safeParse(by);
   if (!parsed.success) return null;
   const { token, request } = parsed.data;

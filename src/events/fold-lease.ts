@@ -5,7 +5,7 @@
 import { type Cidr, overlaps, prefixOf } from "./address.ts";
 import type { EventOf } from "./event.ts";
 import { dropHeld } from "./fold-miss.ts";
-import { inPool } from "./pool.ts";
+import { inPool, type Pool } from "./pool.ts";
 import type { FabricState, Lease, Node } from "./state.ts";
 import { giveBack, inTheWay, take } from "./taken.ts";
 import { accepted, against, lost, type Verdict } from "./verdict.ts";
@@ -51,13 +51,13 @@ function shapeFault(state: FabricState, subnets: readonly Cidr[]): string | null
   const { config } = state;
   if (config === null) return "the fabric has no configuration yet";
   const pools = [config.ipv4, config.ipv6].filter((pool) => pool !== null);
+  const found = new Set<Pool>();
   for (const subnet of subnets) {
-    if (!pools.some((pool) => inPool(pool, subnet))) return `${subnet} is not in the pool`;
+    const pool = pools.find((each) => inPool(each, subnet));
+    if (pool === undefined) return `${subnet} is not in the pool`;
+    found.add(pool);
   }
-  const everyFamilyOnce = pools.every(
-    (pool) => subnets.filter((s) => inPool(pool, s)).length === 1,
-  );
-  if (!everyFamilyOnce || subnets.length !== pools.length) {
+  if (found.size !== pools.length || subnets.length !== pools.length) {
     return `a lease of this fabric has ${pools.length} subnet(s), one in each family`;
   }
   return null;
@@ -67,10 +67,10 @@ function shapeFault(state: FabricState, subnets: readonly Cidr[]): string | null
 export function takenBy(state: FabricState, subnet: Cidr, node: string): string | null {
   const owner = state.owners.get(subnet);
   if (owner !== undefined && owner !== node) return `belongs to ${owner}`;
-  const wanted = prefixOf(subnet);
   // Overlap, not equality: a reservation outlives a change of SubnetLen.
   for (const reservation of state.reservations.values()) {
-    if (reservation.node === node || !overlaps(wanted, prefixOf(reservation.subnet))) continue;
+    if (reservation.node === node) continue;
+    if (!overlaps(prefixOf(subnet), prefixOf(reservation.subnet))) continue;
     return reservation.node === null ? "is reserved" : `is reserved for ${reservation.node}`;
   }
   for (const { peer } of inTheWay(state.taken, subnet)) {
@@ -180,5 +180,10 @@ export function endpointsOf(
   member: Pick<Node, "publicIp" | "publicIpv6" | "vtepMac" | "vtepMacV6">,
 ): readonly string[] {
   const { publicIp, publicIpv6, vtepMac, vtepMacV6 } = member;
-  return [publicIp, publicIpv6, vtepMac, vtepMacV6].filter((endpoint) => endpoint !== null);
+  const endpoints: string[] = [];
+  if (publicIp !== null) endpoints.push(publicIp);
+  if (publicIpv6 !== null) endpoints.push(publicIpv6);
+  if (vtepMac !== null) endpoints.push(vtepMac);
+  if (vtepMacV6 !== null) endpoints.push(vtepMacV6);
+  return endpoints;
 }

@@ -2,13 +2,14 @@
 
 import {
   type Cidr,
-  contains,
   type Family,
   formatPrefix,
+  hostPrefix,
   type Ip,
-  type Prefix,
   prefixOf,
+  type Span,
   sizeOf,
+  spanOf,
   toNumber,
 } from "./address.ts";
 
@@ -57,12 +58,29 @@ export function indicesOf(pool: Pool, cidr: Cidr): IndexRange | null {
 
 /** True when `subnet` is one of the subnets that the pool leases. */
 export function inPool(pool: Pool, subnet: Cidr): boolean {
-  const prefix: Prefix = prefixOf(subnet);
-  return (
-    prefix.family === pool.family &&
-    prefix.length === pool.subnetLen &&
-    contains(prefixOf(pool.network), prefix) &&
-    prefix.base >= toNumber(pool.subnetMin) &&
-    prefix.base <= toNumber(pool.subnetMax)
-  );
+  const { family, first, last } = spanOf(subnet);
+  if (family !== pool.family || !subnet.endsWith(`/${pool.subnetLen}`)) return false;
+  const { network, min, max } = boundsOf(pool);
+  return first >= network.first && last <= network.last && first >= min && first <= max;
+}
+
+interface Bounds {
+  readonly network: Span;
+  readonly min: Span["first"];
+  readonly max: Span["first"];
+}
+
+/** Every claim of a log asks for them. */
+const bounds = new WeakMap<Pool, Bounds>();
+
+function boundsOf(pool: Pool): Bounds {
+  const known = bounds.get(pool);
+  if (known !== undefined) return known;
+  const made = {
+    network: spanOf(pool.network),
+    min: spanOf(hostPrefix(pool.subnetMin)).first,
+    max: spanOf(hostPrefix(pool.subnetMax)).first,
+  };
+  bounds.set(pool, made);
+  return made;
 }

@@ -4,16 +4,15 @@
 // Invariant: what is held does not overlap (the fold refuses it), so only neighbours in this order
 // can be in a prefix's way.
 
-import { type Cidr, overlaps, type Prefix, prefixOf } from "./address.ts";
+import { type Cidr, type Span, spanOf } from "./address.ts";
 
-export interface Taken {
+export interface Taken extends Span {
   readonly subnet: Cidr;
-  readonly base: bigint;
   /** Name of the foreign peer that holds it, or null for a lease, whose owner the state knows. */
   readonly peer: string | null;
 }
 
-/** Sorted by base, in each family. */
+/** Sorted by first address, in each family. */
 export interface TakenSubnets {
   readonly ipv4: Taken[];
   readonly ipv6: Taken[];
@@ -24,43 +23,41 @@ export function noneTaken(): TakenSubnets {
 }
 
 export function take(taken: TakenSubnets, subnet: Cidr, peer: string | null): void {
-  const { family, base } = prefixOf(subnet);
-  taken[family].splice(placeOf(taken[family], base), 0, { subnet, base, peer });
+  const { family, first, last } = spanOf(subnet);
+  const rows = taken[family];
+  rows.splice(placeOf(rows, first), 0, { family, first, last, subnet, peer });
 }
 
 export function giveBack(taken: TakenSubnets, subnet: Cidr): void {
-  const { family, base } = prefixOf(subnet);
+  const { family, first } = spanOf(subnet);
   const rows = taken[family];
-  const at = placeOf(rows, base);
+  const at = placeOf(rows, first);
   if (rows[at]?.subnet === subnet) rows.splice(at, 1);
 }
 
 /** What overlaps `subnet`, in the order of addresses. */
-export function* inTheWay(taken: TakenSubnets, subnet: Cidr): Generator<Taken> {
-  const wanted = prefixOf(subnet);
-  const rows = taken[wanted.family];
-  const at = placeOf(rows, wanted.base);
+export function inTheWay(taken: TakenSubnets, subnet: Cidr): readonly Taken[] {
+  const { family, first, last } = spanOf(subnet);
+  const rows = taken[family];
+  const at = placeOf(rows, first);
+  const found: Taken[] = [];
   const before = rows[at - 1];
-  if (before !== undefined && isIn(wanted, before)) yield before;
+  if (before !== undefined && before.last >= first) found.push(before);
   for (let next = at; ; next++) {
     const row = rows[next];
-    if (row === undefined || !isIn(wanted, row)) return;
-    yield row;
+    if (row === undefined || row.first > last) return found;
+    found.push(row);
   }
 }
 
-function isIn(wanted: Prefix, row: Taken): boolean {
-  return overlaps(wanted, prefixOf(row.subnet));
-}
-
-/** Index of the first row at or behind `base`. */
-function placeOf(rows: readonly Taken[], base: bigint): number {
+/** Index of the first row at or behind `first`. */
+function placeOf(rows: readonly Taken[], first: number | bigint): number {
   let from = 0;
   let to = rows.length;
   while (from < to) {
     const middle = (from + to) >>> 1;
     const row = rows[middle];
-    if (row !== undefined && row.base < base) from = middle + 1;
+    if (row !== undefined && row.first < first) from = middle + 1;
     else to = middle;
   }
   return from;

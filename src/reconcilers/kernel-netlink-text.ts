@@ -4,6 +4,7 @@
 
 import type { Ip, Mac } from "../events/address.ts";
 import { familyOf, ipFromBytes } from "../events/address.ts";
+import { readGroups, writeGroups } from "../events/ipv6.ts";
 import { AF_INET, AF_INET6 } from "../ffi/netlink/constants.ts";
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
@@ -22,33 +23,12 @@ export function ipText(bytes: Uint8Array): Ip {
   return bytes.length === 16 ? ipv6Text(bytes) : ipFromBytes(bytes);
 }
 
-/** RFC 5952: no leading zeros, and the first of the longest runs of zero groups becomes "::". */
 function ipv6Text(bytes: Uint8Array): Ip {
-  let best = 0;
-  let bestEnd = 0;
-  let run = 0;
-  for (let group = 0; group < 8; group += 1) {
-    run = groupAt(bytes, group) === 0 ? run + 1 : 0;
-    if (run <= best) continue;
-    best = run;
-    bestEnd = group + 1;
-  }
-  if (best < 2) return groups(bytes, 0, 8);
-  return `${groups(bytes, 0, bestEnd - best)}::${groups(bytes, bestEnd, 8)}`;
+  for (let i = 0; i < 8; i += 1) groups[i] = ((bytes[i * 2] ?? 0) << 8) | (bytes[i * 2 + 1] ?? 0);
+  return writeGroups(groups);
 }
 
-function groupAt(bytes: Uint8Array, group: number): number {
-  return ((bytes[group * 2] ?? 0) << 8) | (bytes[group * 2 + 1] ?? 0);
-}
-
-function groups(bytes: Uint8Array, from: number, to: number): string {
-  let text = "";
-  for (let group = from; group < to; group += 1) {
-    text += group === from ? "" : ":";
-    text += groupAt(bytes, group).toString(16);
-  }
-  return text;
-}
+const groups = new Uint16Array(8);
 
 export function ipToBytes(ip: Ip): Uint8Array {
   if (familyOf(ip) === "ipv6") return ipv6ToBytes(ip);
@@ -62,26 +42,15 @@ export function ipToBytes(ip: Ip): Uint8Array {
   return bytes;
 }
 
-/** Only for canonical text: no dotted quad at the end, at most one "::". */
+/** Only for canonical text. */
 function ipv6ToBytes(ip: Ip): Uint8Array {
+  readGroups(ip, groups);
   const bytes = new Uint8Array(16);
-  const gap = ip.indexOf("::");
-  const head = gap < 0 ? ip : ip.slice(0, gap);
-  const tail = gap < 0 ? "" : ip.slice(gap + 2);
-  putGroups(bytes, 0, head);
-  if (tail !== "") putGroups(bytes, 8 - tail.split(":").length, tail);
-  return bytes;
-}
-
-function putGroups(bytes: Uint8Array, from: number, text: string): void {
-  if (text === "") return;
-  let group = from;
-  for (const part of text.split(":")) {
-    const value = Number.parseInt(part, 16);
-    bytes[group * 2] = value >> 8;
-    bytes[group * 2 + 1] = value & 0xff;
-    group += 1;
+  for (let i = 0; i < 8; i += 1) {
+    bytes[i * 2] = (groups[i] ?? 0) >> 8;
+    bytes[i * 2 + 1] = (groups[i] ?? 0) & 0xff;
   }
+  return bytes;
 }
 
 const DOT = 46;

@@ -1,0 +1,96 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { z } from "zod";
+import { conformance } from "../../src/events/conforms.ts";
+import { eventData, eventTypes } from "../../src/events/event.ts";
+import { draft } from "../support/arbitraries.ts";
+
+/** A value with one part exchanged, left out, added, or moved to the end. */
+function bent(value: unknown): fc.Arbitrary<unknown> {
+  const other = fc.oneof(
+    fc.constantFrom(null, "", -1, 0, 1.5, 2 ** 53, true, [], {}, "x".repeat(2000)),
+    fc.string(),
+    fc.double(),
+  );
+  if (typeof value !== "object" || value === null) return other;
+  if (Array.isArray(value)) {
+    const longer = fc.nat(300).map((times) => new Array(times).fill(value[0]));
+    const parts = value.map((part, i) => bent(part).map((p) => value.with(i, p)));
+    return fc.oneof(other, longer, ...parts);
+  }
+  const entries = Object.entries(value);
+  return fc.oneof(
+    other,
+    fc.string().map((key) => ({ ...value, [key]: 1 })),
+    ...entries.flatMap(([key, part], i) => [
+      fc.constant(Object.fromEntries(entries.toSpliced(i, 1))),
+      fc.constant(Object.fromEntries([...entries.toSpliced(i, 1), [key, part] as const])),
+      bent(part).map((p) => Object.fromEntries(entries.with(i, [key, p]))),
+    ]),
+  );
+}
+
+/** What is asked first is never more generous than what is asked in the end. */
+function agrees(schema: z.ZodType, value: unknown): boolean {
+  const said = conformance(schema)?.(value) ?? false;
+  if (!said) return false;
+  const parsed = schema.safeParse(value);
+  // As text: the keys are in the same order too.
+  expect(JSON.stringify(parsed.data)).toBe(JSON.stringify(value));
+  expect(parsed.success).toBe(true);
+  return true;
+}
+
+test("what conforms is accepted by the schema and given back as it is", () => {
+  const case_ = draft.chain((each) => fc.tuple(fc.constant(each), bent(each.data)));
+  fc.assert(
+    fc.property(case_, ([{ type, data }, value]) => {
+      agrees(eventData[type], data);
+      agrees(eventData[type], value);
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+test("events as they are written need no more than that", () => {
+  const understood = eventTypes.filter((type) => conformance(eventData[type]) !== null);
+  const others = ["FabricConfigured", "TokenCreated"] as const;
+  expect(understood).toEqual(eventTypes.filter((type) => !others.includes(type as never)));
+  fc.assert(
+    fc.property(draft, ({ type, data }) => {
+      const read: unknown = JSON.parse(JSON.stringify(data));
+      expect(conformance(eventData[type])?.(read) ?? true).toBe(true);
+    }),
+  );
+});
+
+describe("left to the schema itself", () => {
+  test.each([
+    ["a number made from text", z.coerce.number(), "1"],
+    ["a format of its own", z.iso.datetime(), "2030-01-01T00:00:00Z"],
+    ["a part that may be missing", z.object({ a: z.string().optional() }), { a: "x" }],
+    ["a text that is changed", z.string().trim(), "x"],
+    ["an object that lets others through", z.looseObject({ a: z.string() }), { a: "x" }],
+    ["a pattern with a memory", z.string().regex(/x/g), "x"],
+  ])("%s", (_, schema, value) => {
+    expect(conformance(schema)).toBeNull();
+    expect(schema.safeParse(value).success).toBe(true);
+  });
+});
+
+test.each([
+  ["whole numbers", z.int().min(3).max(5), [3, 5], [2, 6, 3.5, Number.NaN, "3", null]],
+  ["open ends", z.int().positive(), [1], [0, -1, 2 ** 53]],
+  ["numbers", z.number(), [0.5, -1], [Number.NaN, Number.POSITIVE_INFINITY, "1"]],
+  ["lengths", z.string().min(1).max(2), ["a", "ab"], ["", "abc", 1]],
+  ["patterns", z.string().regex(/^a+$/), ["a"], ["b", ""]],
+  ["conditions", z.string().refine((text) => text === "a"), ["a"], ["b"]],
+  ["lists", z.array(z.boolean()).min(1).max(2), [[true], [true, false]], [[], [1]]],
+  ["words", z.enum(["a", "b"]), ["a"], ["c", 0]],
+  ["null", z.string().nullable(), [null, ""], [undefined, 0]],
+  ["objects", z.object({ a: z.int(), b: z.int() }), [{ a: 1, b: 2 }], [{ b: 2, a: 1 }, { a: 1 }]],
+  ["no fields", z.object({}), [{}], [[], null, { a: 1 }]],
+])("%s", (_, schema: z.ZodType, good: unknown[], bad: unknown[]) => {
+  expect(good.map((value) => agrees(schema, value))).toEqual(good.map(() => true));
+  expect(bad.map((value) => agrees(schema, value))).toEqual(bad.map(() => false));
+});
