@@ -3,7 +3,7 @@
 
 import { InvalidArgumentError, Option } from "commander";
 import { parseCidr, parseIp, parseMac } from "../events/address.ts";
-import { isFabricName, isNodeName } from "../events/name.ts";
+import { GIVEN_NAME, isFabricName, isNodeName } from "../events/name.ts";
 import {
   DURATION_EXPECTED,
   POINT_EXPECTED,
@@ -107,7 +107,7 @@ export const cidr = expecting(
 );
 export const mac = expecting(parseMac, "expected a unicast MAC address, such as 02:00:00:00:00:01");
 export const peerName = expecting(
-  (text) => (/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/.test(text) ? text : null),
+  (text) => (GIVEN_NAME.test(text) ? text : null),
   "expected a name of 1 to 63 letters, digits, - and .",
 );
 
