@@ -46,14 +46,20 @@ export async function loadSnapshot(
   fabric: string,
   node: string | null = null,
 ): Promise<Snapshot | null> {
-  const text = await deps.files.readSnapshot();
+  const ignored = (reason: string): null => {
+    deps.logger.warn("snapshot ignored", { reason });
+    return null;
+  };
+  const text = await deps.files.readSnapshot().catch((error: unknown) => {
+    return ignored(error instanceof Error ? error.message : String(error));
+  });
   if (text === null) return null;
   const decoded = decodeSnapshot(fabric, text);
-  const follows = decoded.ok ? decoded.snapshot.state.held.node : null;
-  if (decoded.ok && (node === null || follows === node)) return decoded.snapshot;
-  const reason = decoded.ok ? `it was written for node ${follows}` : decoded.reason;
-  deps.logger.warn("snapshot ignored", { reason });
-  return null;
+  if (!decoded.ok) return ignored(decoded.reason);
+  const { snapshot } = decoded;
+  const follows = snapshot.state.held.node;
+  if (node === null || follows === node) return snapshot;
+  return ignored(`it was written for node ${follows}`);
 }
 
 export function createSnapshotKeeper(

@@ -9,9 +9,13 @@ import { manualClock } from "../support/manual-clock.ts";
 function given() {
   const clock = manualClock();
   const disk = { text: null as string | null, writes: 0, takesMs: 0, broken: false };
+
   const warnings: string[] = [];
   const files: AgentFiles = {
-    readSnapshot: () => Promise.resolve(disk.text),
+    readSnapshot: async () => {
+      if (disk.broken) throw new Error("EIO: i/o error, read");
+      return disk.text;
+    },
     writeSnapshot: async (text) => {
       if (disk.broken) throw new Error("ENOSPC: no space left on device");
       await new Promise<void>((resolve) => void clock.after(disk.takesMs, resolve));
@@ -236,4 +240,11 @@ describe("at start", () => {
     expect(await loadSnapshot(deps, "t")).toBeNull();
     expect(warnings.length).toBe(1);
   });
+});
+
+test("a snapshot that cannot be read is as good as none: the log has it all", async () => {
+  const { disk, deps, warnings } = given();
+  disk.broken = true;
+  expect(await loadSnapshot(deps, "t", "h1")).toBeNull();
+  expect(warnings).toEqual(['snapshot ignored {"reason":"EIO: i/o error, read"}']);
 });
