@@ -103,6 +103,7 @@ export async function composeAgent(
   }
   return {
     status: () => agent.status(),
+    health: () => agent.health(),
     ops: () => agent.ops(),
     found: () => agent.found(),
     state: () => agent.state(),

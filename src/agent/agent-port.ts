@@ -4,10 +4,11 @@ import type { FabricState } from "../events/state.ts";
 import type { Plan } from "../reconcilers/plan.ts";
 import type { Found } from "./found.ts";
 import type { OpCounts } from "./op-counts.ts";
-import type { AgentStatus } from "./status.ts";
+import type { AgentStatus, Health } from "./status.ts";
 
 export interface AgentPort {
   status(): AgentStatus;
+  health(): Health;
   /** What the kernel was told, and what it refused. */
   ops(): OpCounts;
   /** What the kernel held when it was last looked at, beside what it should hold. */

@@ -24,7 +24,7 @@ import { createReporter, type Reporter } from "./reporter.ts";
 import { runReporting } from "./reporting.ts";
 import { createSnapshotKeeper, loadSnapshot, type SnapshotKeeper } from "./snapshot-keeper.ts";
 import { createSpeaker, type Speaker } from "./speaker.ts";
-import type { AgentStatus } from "./status.ts";
+import type { AgentStatus, Health } from "./status.ts";
 import { boardEntryOf, statusOf } from "./status-view.ts";
 import { createSubnetFile, type SubnetFile } from "./subnet-file.ts";
 import { createTail, type Tail } from "./tail.ts";
@@ -111,7 +111,9 @@ class HostAgent implements Agent {
       entry: () => boardEntryOf(this.progress.parts()),
       mayShow: () => !this.muted && this.planner.ownsName(),
     });
-    this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance);
+    this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance, () =>
+      this.ready(),
+    );
     this.subnetFile = this.keepFile();
   }
 
@@ -148,6 +150,10 @@ class HostAgent implements Agent {
       ...(tunnel === null ? {} : { tunnel }),
       ...(misses === null ? {} : { misses }),
     };
+  }
+
+  health(): Health {
+    return this.progress.health();
   }
 
   found(): Found {
@@ -245,6 +251,7 @@ class HostAgent implements Agent {
     this.progress.noteRound(round);
     // A tunnel that was opened may be able to do what was not announced yet.
     if (this.deps.tunnel !== undefined) this.keep.wake();
+    this.snapshots.wake();
     this.heartbeat.wake();
   }
 

@@ -9,7 +9,8 @@ import type { Logger } from "./logger.ts";
 import type { Identity } from "./member.ts";
 import type { Planner } from "./planner.ts";
 import { problemsOf } from "./problems.ts";
-import { isReady, type Parts } from "./status-view.ts";
+import type { Health } from "./status.ts";
+import { isReady, type Parts, phaseOf } from "./status-view.ts";
 import type { Tail } from "./tail.ts";
 
 export interface ProgressDeps {
@@ -120,6 +121,11 @@ export class Progress {
       wasReady: this.#wasReady,
       healed: healed(),
     };
+  }
+
+  health(): Health {
+    const parts = this.parts();
+    return { state: phaseOf(parts), problems: parts.problems };
   }
 
   found(): Found {

@@ -19,6 +19,11 @@ const PAUSE_MS = 500;
  * moment at the next start, to write it blocks the answer to a kernel that asks.
  */
 const QUIET_MS = 10_000;
+/**
+ * The first one waits until the host is ready and whoever asks for that was answered: of 10 000
+ * nodes it blocks for 0.1 s. A host that does not get ready is written all the same.
+ */
+const UNREADY_MS = 5000;
 /** A pause lasts at least this many times what the last write took. */
 const PAUSE_FACTOR = 30;
 
@@ -57,17 +62,30 @@ export async function loadSnapshot(
   return ignored(`it was written for node ${follows}`);
 }
 
-export function createSnapshotKeeper(deps: SnapshotDeps, writer: string): SnapshotKeeper {
+export function createSnapshotKeeper(
+  deps: SnapshotDeps,
+  writer: string,
+  isReady: () => boolean,
+): SnapshotKeeper {
   const { files, clock, logger } = deps;
   const waker = createWaker(clock);
+  const startMs = clock.nowMs();
+  let readyMs: number | null = null;
   let written: Position | null = null;
   /** Of what was last written. */
   let last = { changedSeq: -1, atMs: Number.NEGATIVE_INFINITY };
 
   /** How long what is new may wait. */
   function quietMs(tail: Tail): number {
+    if (written === null) return firstMs();
     if (tail.state().changedSeq !== last.changedSeq) return 0;
     return last.atMs + QUIET_MS - clock.nowMs();
+  }
+
+  function firstMs(): number {
+    const nowMs = clock.nowMs();
+    if (readyMs === null && isReady()) readyMs = nowMs;
+    return (readyMs === null ? startMs + UNREADY_MS : readyMs + PAUSE_MS) - nowMs;
   }
 
   /** One write at a time: two of them would rename each other's temporary file. */

@@ -54,6 +54,9 @@ export interface AgentStatus {
   readonly misses?: MissStatus;
 }
 
+/** What may be asked many times a second while a host starts: nothing of each peer. */
+export type Health = Pick<AgentStatus, "state" | "problems">;
+
 /** What a host shows on the status board: its status, with its peers counted instead of listed. */
 export interface BoardEntry extends Omit<AgentStatus, "peers" | "tunnel" | "misses"> {
   readonly peers: { readonly [S in PeerStatus["state"]]: number };

@@ -27,7 +27,7 @@ export function createAgentApp(agent: AgentPort): Hono {
   });
   app.get("/healthz", (c) => c.json({ ok: true }));
   app.get("/readyz", (c) => {
-    const { state, problems } = agent.status();
+    const { state, problems } = agent.health();
     if (state === "ready") return c.json({ state });
     return problem(c, 503, `the agent is ${state}`, { state, reasons: problems });
   });

@@ -37,6 +37,7 @@ function given() {
   const story = history("t").config({ Network: "10.5.0.0/16" });
   const view = { caughtUp: true, damage: null as string | null };
   const log = { created: "c", chain: "aa" };
+  const host = { ready: true };
   const tail: Tail = {
     state: () => story.state(),
     view: () => ({ ...view, seq: story.state().seq }) as TailView,
@@ -47,19 +48,19 @@ function given() {
   };
   const deps = { files, clock, logger };
   const stop = new AbortController();
-  const keeper = createSnapshotKeeper(deps, "boot-1");
+  const keeper = createSnapshotKeeper(deps, "boot-1", () => host.ready);
   const storedSeq = () => {
     const decoded = decodeSnapshot("t", disk.text ?? "");
     return decoded.ok ? decoded.snapshot.state.seq : decoded.reason;
   };
-  return { clock, disk, warnings, story, view, log, tail, deps, stop, keeper, storedSeq };
+  return { clock, disk, warnings, story, view, log, host, tail, deps, stop, keeper, storedSeq };
 }
 
 test("a change is on disk soon after, and many changes are one write", async () => {
   const { clock, disk, story, tail, stop, keeper, storedSeq } = given();
   void keeper.run(tail, stop.signal);
   keeper.wake();
-  await clock.advance(0);
+  await clock.advance(500);
   expect([disk.writes, storedSeq()]).toEqual([1, 1]);
   for (let i = 1; i <= 20; i++) {
     story.join(`h${i}`);
@@ -73,12 +74,41 @@ test("a change is on disk soon after, and many changes are one write", async () 
   expect(clock.pending).toBe(0);
 });
 
+test("the first one waits until the host was ready for a moment", async () => {
+  const { clock, disk, host, tail, stop, keeper } = given();
+  host.ready = false;
+  void keeper.run(tail, stop.signal);
+  keeper.wake();
+  await clock.advance(2000);
+  host.ready = true;
+  keeper.wake();
+  await clock.advance(499);
+  expect(disk.writes).toBe(0);
+  await clock.advance(1);
+  expect(disk.writes).toBe(1);
+  stop.abort();
+  await clock.advance(0);
+});
+
+test("a host that does not get ready is written all the same", async () => {
+  const { clock, disk, host, tail, stop, keeper } = given();
+  host.ready = false;
+  void keeper.run(tail, stop.signal);
+  keeper.wake();
+  await clock.advance(4999);
+  expect(disk.writes).toBe(0);
+  await clock.advance(1);
+  expect(disk.writes).toBe(1);
+  stop.abort();
+  await clock.advance(0);
+});
+
 test("what changes while a snapshot is written is not taken for written", async () => {
   const { clock, disk, story, tail, stop, keeper, storedSeq } = given();
   disk.takesMs = 10;
   void keeper.run(tail, stop.signal);
   keeper.wake();
-  await clock.advance(5);
+  await clock.advance(505);
   story.join("h1");
   keeper.wake();
   await clock.advance(5);
@@ -112,7 +142,7 @@ test("what changes for no host is written now and then, and at the end", async (
   story.join("h1").claim("h1", ["10.5.1.0/24"]);
   void keeper.run(tail, stop.signal);
   keeper.wake();
-  await clock.advance(0);
+  await clock.advance(500);
   const renewal = { node: "h1", epoch: 1, subnets: ["10.5.1.0/24"], ttlSeconds: 60 };
   for (let i = 0; i < 20; i++) {
     story.append({ type: "LeaseRenewed", data: renewal });

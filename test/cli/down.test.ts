@@ -47,6 +47,7 @@ async function serveAgent(leave: () => Promise<void>): Promise<void> {
   let asked = 0;
   const app = createAgentApp({
     status: unused,
+    health: unused,
     ops: unused,
     found: unused,
     plan: unused,

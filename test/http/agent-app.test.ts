@@ -49,6 +49,7 @@ function appWith(part: Partial<AgentPort> = {}): Called {
   const calls: string[] = [];
   const app = createAgentApp({
     status: () => status,
+    health: () => status,
     ops: () => ({ sent: new Map([["set route", 2]]), failed: new Map() }),
     found: () => found,
     state: () => state,
@@ -88,7 +89,7 @@ test("metrics are in Prometheus's text format, of the status at that moment", as
 test("readyz is 200 only when ready, and otherwise says why not", async () => {
   expect((await appWith().app.request("/readyz")).status).toBe(200);
   const frozen = { ...status, state: "frozen", problems: ["frozen: stream is gone"] } as const;
-  const answer = await appWith({ status: () => frozen }).app.request("/readyz");
+  const answer = await appWith({ health: () => frozen }).app.request("/readyz");
   expect(answer.status).toBe(503);
   expect(answer.headers.get("content-type")).toBe("application/problem+json");
   expect(await answer.json()).toMatchObject({

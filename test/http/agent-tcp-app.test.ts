@@ -29,6 +29,7 @@ const unused = (): never => {
 
 const agent = {
   status: () => ({ state: "degraded", problems: ["no lease"] }),
+  health: () => ({ state: "degraded", problems: ["no lease"] }),
   ops: unused,
   found: unused,
   state: () => state,
