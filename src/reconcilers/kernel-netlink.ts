@@ -19,7 +19,7 @@ import {
   removeUnused,
 } from "./kernel-netlink-batch.ts";
 import { Devices } from "./kernel-netlink-dev.ts";
-import { Echoes } from "./kernel-netlink-echo.ts";
+import { Echoes, isRepetition } from "./kernel-netlink-echo.ts";
 import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
 import { observeFdb } from "./kernel-netlink-fdb.ts";
 import { type Configured, configuredOn, isLearnt } from "./kernel-netlink-learnt.ts";
@@ -227,7 +227,10 @@ export class NetlinkKernel implements Kernel {
       ownRulePort: this.#rules.port,
       interest: () => this.#interest,
       expected: (frame) =>
-        this.#echoes.isEcho(frame) || isLearnt(frame, this.#configured) || this.#isNoNews(frame),
+        isRepetition(frame) ||
+        this.#echoes.isEcho(frame) ||
+        isLearnt(frame, this.#configured) ||
+        this.#isNoNews(frame),
       onDirty: onChange,
     });
     const timer = setInterval(() => {
