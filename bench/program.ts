@@ -15,11 +15,11 @@ import {
   type Route,
 } from "../src/reconcilers/kernel-state.ts";
 import type { Op } from "../src/reconcilers/op.ts";
+import { del, fdb, link, neigh, route, set } from "../test/support/kernel-objects.ts";
 import { joinByVeth, makeNetns, type Netns, run } from "../test/support/netns.ts";
 
 const PEERS = Number(process.argv[2] ?? 5000);
 const ROUNDS = Number(process.argv[3] ?? 5);
-const DEV = "heddle.1";
 
 interface Peer {
   readonly route: Route;
@@ -27,63 +27,26 @@ interface Peer {
   readonly fdb: Fdb;
 }
 
-const LINK: Link = {
-  name: DEV,
-  kind: "vxlan",
-  vni: 1,
-  port: 8472,
-  local: "198.18.0.1",
-  underlay: "eth0",
-  learning: false,
-  gbp: false,
-  mac: "02:00:00:00:00:01",
-  mtu: 1450,
-  up: true,
-  alias: "heddle bench",
-};
+const LINK: Link = { ...link, alias: "heddle bench" };
+const DEV = LINK.name;
 
 function peer(i: number, v6: boolean): Peer {
   const hex = (n: number) => n.toString(16).padStart(2, "0");
   const mac = `02:00:00:01:${hex(i >> 8)}:${hex(i & 255)}`;
-  const dst = `198.19.${i >> 8}.${i & 255}`;
   const net = v6 ? `fd00:0:0:${(i + 1).toString(16)}::` : `10.${i >> 8}.${i & 255}.0`;
-  const route: Route = {
-    dst: v6 ? `${net}/64` : `${net}/24`,
-    via: net,
-    dev: DEV,
-    onlink: true,
-    metric: v6 ? 1024 : 0,
-    protocol: 104,
-    extra: null,
-  };
   return {
-    route,
-    neigh: { dev: DEV, ip: net, mac, permanent: true, protocol: 104 },
-    fdb: { dev: DEV, mac, dst, permanent: true, extra: null },
+    route: route(DEV, v6 ? `${net}/64` : `${net}/24`, net),
+    neigh: neigh(DEV, net, mac),
+    fdb: fdb(DEV, `198.19.${i >> 8}.${i & 255}`, mac),
   };
 }
 
 function setOps(peers: readonly Peer[]): Op[] {
-  const set = { verb: "set", found: null } as const;
-  const neigh = peers.map((p) => ({
-    ...set,
-    noun: "neigh" as const,
-    object: p.neigh,
-    key: keyOf.neigh(p.neigh),
-  }));
-  const fdb = peers.map((p) => ({
-    ...set,
-    noun: "fdb" as const,
-    object: p.fdb,
-    key: keyOf.fdb(p.fdb),
-  }));
-  const route = peers.map((p) => ({
-    ...set,
-    noun: "route" as const,
-    object: p.route,
-    key: keyOf.route(p.route),
-  }));
-  return [...neigh, ...fdb, ...route];
+  return [
+    ...peers.map((p) => set("neigh", p.neigh)),
+    ...peers.map((p) => set("fdb", p.fdb)),
+    ...peers.map((p) => set("route", p.route)),
+  ];
 }
 
 function host(): Netns {
@@ -103,8 +66,7 @@ interface Timing {
 async function ours(peers: readonly Peer[], check: (netns: Netns) => void): Promise<Timing> {
   using netns = host();
   const kernel = new NetlinkKernel({ netns: netns.path });
-  const link: Op = { verb: "set", noun: "link", key: DEV, object: LINK, found: null };
-  await kernel.apply([link]);
+  await kernel.apply([set("link", LINK)]);
   const ops = setOps(peers);
   const start = performance.now();
   const outcomes = await kernel.apply(ops);
@@ -113,7 +75,7 @@ async function ours(peers: readonly Peer[], check: (netns: Netns) => void): Prom
   if (failed !== undefined) throw new Error(JSON.stringify(failed));
   check(netns);
   const noop = await noopPass(kernel, wanted(peers));
-  await kernel.apply([{ ...link, verb: "del" }]);
+  await kernel.apply([del("link", LINK)]);
   kernel.close();
   return { program, noop };
 }

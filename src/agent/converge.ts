@@ -3,7 +3,7 @@
 // answer: older ones, and ones that may not listen.
 
 import type { Clock } from "../events/clock.ts";
-import type { AppliedAnswer, Inquiry } from "../events/inquiry.ts";
+import { type AppliedAnswer, type Inquiry, QUESTION_MS_MAX } from "../events/inquiry.ts";
 import { LogError } from "../events/log.ts";
 import type { BoardHost, BoardWatch } from "./board-watch.ts";
 import { createWaker } from "./waker.ts";
@@ -76,7 +76,8 @@ export async function converge(
             waker.wake();
           }),
         );
-        tried(() => inquiry.ask({ id, seq: wanted.seq, waitMs: leftMs - margin }));
+        const waitMs = Math.min(leftMs - margin, QUESTION_MS_MAX);
+        tried(() => inquiry.ask({ id, seq: wanted.seq, waitMs }));
       }
       await waker.wait(Math.min(leftMs, Math.max(1, askAtMs - clock.nowMs())), signal);
       now = look();

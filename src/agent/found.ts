@@ -36,7 +36,7 @@ export interface Found {
   readonly differenceCount: number;
   /** Why the kernel could not be read, or null. */
   readonly error: string | null;
-  /** Peers that could not be programmed, some of them. */
+  /** Peers that could not be programmed, some of them; the node itself for what is its own. */
   readonly failed: readonly { readonly node: string; readonly error: string }[];
   /** What was last put right after somebody else had changed it; null if nothing ever was. */
   readonly healed: Healed | null;
@@ -53,7 +53,7 @@ export function foundOf(parts: Parts, healed: Healed | null): Found {
     error === null ? [] : [{ node: peer, error: clip(error) }],
   );
   const failures = Array.from(round?.failures ?? [], ([peer, error]) => ({
-    node: peer,
+    node: peer ?? node,
     error: clip(error),
   }));
   const failed = [...failures, ...planned].slice(0, FAILED_MAX);

@@ -71,9 +71,15 @@ export function createKeep(deps: KeepDeps): Keep {
         deps.onProblem(said.reason);
         return sleep(clock, RETRY_MS, signal);
       }
-      if (draft.type !== "NodeJoined") continue;
-      if (said.verdict.kind === "accepted") joined = true;
-      else if (!joined) return deps.onEnd(said.verdict.reason);
+      const { verdict } = said;
+      if (draft.type === "NodeJoined") {
+        if (verdict.kind === "accepted") joined = true;
+        else if (!joined) return deps.onEnd(verdict.reason);
+      }
+      if (verdict.kind !== "quarantined") continue;
+      // It would be refused again, and what is in the log stays there.
+      deps.onProblem(`${draft.type} was refused: ${verdict.reason}`);
+      return sleep(clock, RETRY_MS, signal);
     }
   }
 

@@ -16,6 +16,9 @@ export interface Identity {
   readonly publicIpv6: Ip | null;
 }
 
+/** No IP packet is larger; the loopback takes one byte more. */
+const MTU_MAX = 65_535;
+
 /** `capabilities` are the packet path's, which only the udp backend has. */
 export function memberOf(
   config: FabricConfig,
@@ -37,7 +40,7 @@ export function memberOf(
     backend: config.backend.type,
     underlay: {
       dev: underlay.dev,
-      mtu: underlay.mtu,
+      mtu: Math.min(underlay.mtu, MTU_MAX),
       local: underlay.local,
       localv6: underlay.localv6,
       onlink: underlay.onlink.slice(0, 64),

@@ -110,27 +110,31 @@ async function ready(
     throw new NatsServerError(`nats-server did not start: ${log.reason()}`);
   });
   const late = Promise.withResolvers<never>();
+  const over = new AbortController();
   const timer = setTimeout(() => {
     late.reject(new NatsServerError(`nats-server is not ready after ${READY_MS / 1000} s`));
   }, READY_MS);
   try {
     // The server starts JetStream before it listens, so a client that connects finds it.
     await Promise.race([log.ready, gone, late.promise]);
-    return await Promise.race([clientUrl(dir, child.pid), gone, late.promise]);
+    return await Promise.race([clientUrl(dir, child.pid, over.signal), gone, late.promise]);
   } finally {
+    over.abort();
     clearTimeout(timer);
     gone.catch(() => undefined);
   }
 }
 
-async function clientUrl(dir: string, pid: number): Promise<string> {
+/** "" once `signal` aborts: nobody asks any more. */
+async function clientUrl(dir: string, pid: number, signal: AbortSignal): Promise<string> {
   const path = join(dir, `nats-server_${pid}.ports`);
-  for (;;) {
+  while (!signal.aborted) {
     const ports = await readFile(path, "utf8").catch(() => "");
     const url = /"((?:nats|tls):\/\/[^"]+)"/.exec(ports)?.[1];
     if (url !== undefined) return url;
     await Bun.sleep(PORTS_POLL_MS);
   }
+  return "";
 }
 
 async function stop(child: Child, exited: Promise<unknown>): Promise<void> {

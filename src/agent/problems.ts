@@ -41,7 +41,7 @@ export function problemsOf({ tail, lostMs, plan, round, keep, file }: Symptoms):
   }
   if (round?.error != null) found.push(`kernel: ${round.error}`);
   for (const [who, why] of round?.failures ?? []) {
-    found.push(who === "host" ? why : `peer ${who}: ${why}`);
+    found.push(who === null ? why : `peer ${who}: ${why}`);
   }
   return found;
 }

@@ -58,7 +58,8 @@ export function createReporter(node: string): Reporter {
     published: (draft) => {
       switch (draft.type) {
         case "HostFrozen":
-          freeze = null;
+          // There may be another by now.
+          if (freeze === draft.data.reason) freeze = null;
           said = `frozen\n${said}`; // So that a recovery follows a freeze.
           return;
         case "DriftHealed":

@@ -2,7 +2,12 @@
 // large state costs more than a few percent of a core.
 
 import { type Clock, sleep } from "../events/clock.ts";
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from "../events/snapshot.ts";
+import {
+  decodeSnapshot,
+  encodeSnapshot,
+  type Position,
+  type Snapshot,
+} from "../events/snapshot.ts";
 import type { AgentFiles } from "./files.ts";
 import type { Logger } from "./logger.ts";
 import type { Tail } from "./tail.ts";
@@ -41,14 +46,20 @@ export async function loadSnapshot(
   fabric: string,
   node: string | null = null,
 ): Promise<Snapshot | null> {
-  const text = await deps.files.readSnapshot();
+  const ignored = (reason: string): null => {
+    deps.logger.warn("snapshot ignored", { reason });
+    return null;
+  };
+  const text = await deps.files.readSnapshot().catch((error: unknown) => {
+    return ignored(error instanceof Error ? error.message : String(error));
+  });
   if (text === null) return null;
   const decoded = decodeSnapshot(fabric, text);
-  const follows = decoded.ok ? decoded.snapshot.state.held.node : null;
-  if (decoded.ok && (node === null || follows === node)) return decoded.snapshot;
-  const reason = decoded.ok ? `it was written for node ${follows}` : decoded.reason;
-  deps.logger.warn("snapshot ignored", { reason });
-  return null;
+  if (!decoded.ok) return ignored(decoded.reason);
+  const { snapshot } = decoded;
+  const follows = snapshot.state.held.node;
+  if (node === null || follows === node) return snapshot;
+  return ignored(`it was written for node ${follows}`);
 }
 
 export function createSnapshotKeeper(
@@ -60,13 +71,13 @@ export function createSnapshotKeeper(
   const waker = createWaker(clock);
   const startMs = clock.nowMs();
   let readyMs: number | null = null;
-  let writtenSeq = -1;
+  let written: Position | null = null;
   /** Of what was last written. */
   let last = { changedSeq: -1, atMs: Number.NEGATIVE_INFINITY };
 
   /** How long what is new may wait. */
   function quietMs(tail: Tail): number {
-    if (writtenSeq < 0) return firstMs();
+    if (written === null) return firstMs();
     if (tail.state().changedSeq !== last.changedSeq) return 0;
     return last.atMs + QUIET_MS - clock.nowMs();
   }
@@ -81,23 +92,24 @@ export function createSnapshotKeeper(
   let busy: Promise<unknown> = Promise.resolve();
 
   function flush(tail: Tail): Promise<number> {
-    const written = busy.then(() => write(tail));
-    busy = written;
-    return written;
+    const writing = busy.then(() => write(tail));
+    busy = writing;
+    return writing;
   }
 
   /** Milliseconds that the write took; 0 when there was nothing to write. */
   async function write(tail: Tail): Promise<number> {
     const { caughtUp, damage, seq } = tail.view();
     // Half a log is no state to start from, and a damaged one no reason to forget the good one.
-    if (!caughtUp || damage !== null || seq === writtenSeq || seq === 0) return 0;
+    if (!caughtUp || damage !== null || seq === 0) return 0;
+    const position = tail.position();
+    if (written !== null && isSame(position, written)) return 0;
     const startMs = clock.nowMs();
     // The fold goes on while the file is written.
     const { changedSeq } = tail.state();
     try {
-      const snapshot = { position: tail.position(), state: tail.state(), writer };
-      await files.writeSnapshot(encodeSnapshot(snapshot));
-      writtenSeq = seq;
+      await files.writeSnapshot(encodeSnapshot({ position, state: tail.state(), writer }));
+      written = position;
       last = { changedSeq, atMs: clock.nowMs() };
     } catch (error) {
       logger.warn("snapshot not written", { reason: String(error) });
@@ -123,4 +135,9 @@ export function createSnapshotKeeper(
       }
     },
   };
+}
+
+/** By more than the sequence: another log may have been accepted since, and be as long. */
+function isSame(a: Position, b: Position): boolean {
+  return a.seq === b.seq && a.created === b.created && a.chain === b.chain;
 }

@@ -13,19 +13,20 @@ export async function askAgent<T>(
   timeoutMs = TIMEOUT_MS,
 ): Promise<T> {
   let response: Response;
+  let body: unknown;
   try {
     response = await fetch(`http://agent${path}`, {
       unix: socket,
       method,
       signal: AbortSignal.timeout(timeoutMs),
     });
+    body = await response.json();
   } catch (error) {
     const reason = reasonFor(error, socket);
     throw new Failure(EXIT_UNREACHABLE, `agent at ${socket} cannot be reached: ${reason}`, {
       cause: error,
     });
   }
-  const body: unknown = await response.json();
   if (response.ok) return body as T;
   const detail = typeof body === "object" && body !== null && "detail" in body ? body.detail : null;
   throw new Failure(EXIT_FAILED, `agent: ${String(detail ?? response.status)}`);
@@ -33,6 +34,7 @@ export async function askAgent<T>(
 
 function reasonFor(error: unknown, socket: string): string {
   if (error instanceof Error && error.name === "TimeoutError") return "it does not answer";
+  if (error instanceof SyntaxError) return "who answers there is no agent";
   if (!existsSync(socket)) return "is it running?";
   try {
     accessSync(socket, constants.W_OK);

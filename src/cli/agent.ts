@@ -42,10 +42,7 @@ export async function agent(deps: Deps, flags: AgentFlags): Promise<number> {
   const settings = settingsOf(deps, flags);
   const listen = listenOf(flags);
   requireNetAdmin(deps);
-  const { level, format } = {
-    level: flags.logLevel ?? "info",
-    format: flags.logFormat ?? "human",
-  } as const;
+  const { logLevel: level = "info", logFormat: format = "human" } = flags;
   const fixed = { node: settings.node, fabric: flags.fabric };
   const logger = openLogger(deps.out, { level, format, fixed });
   const server = await embeddedServer(deps, flags, settings.stateDir);

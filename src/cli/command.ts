@@ -2,6 +2,7 @@
 
 import type { Option } from "commander";
 import type { Deps } from "./deps.ts";
+import type { Env } from "./flags.ts";
 
 /** What a command's file exports: flags as commander names them, and the arguments in order. */
 export type Run<F> = (deps: Deps, flags: F, args: readonly string[]) => Promise<number>;
@@ -11,7 +12,7 @@ export interface CommandSpec {
   readonly name: string;
   readonly summary: string;
   /** Made only for the command that is called: all of them take longer than most commands. */
-  readonly options: () => readonly Option[];
+  readonly options: (env: Env) => readonly Option[];
   readonly examples: readonly string[];
   readonly load: () => Promise<Run<never>>;
 }

@@ -7,24 +7,25 @@ import {
   expecting,
   flag,
   httpFlags,
-  jsonFlag,
   logFlags,
   loggingFlags,
   oneOf,
+  onLog,
   peerName,
 } from "./flags.ts";
 
-type Env = Readonly<Record<string, string | undefined>>;
+const scope = oneOf(["read", "write", "admin"]);
+const listed = expecting((text) => text.split(",").filter((part) => part !== ""), "");
+const cidrs = expecting((text) => {
+  const found = text.split(",").map(parseCidr);
+  return found.includes(null) ? null : found;
+}, "expected prefixes without host bits, with commas between, as 10.9.0.0/24");
 
-export function commandsOfHttp(env: Env): readonly CommandSpec[] {
-  return [serve(env), ...tokens(env)];
-}
-
-function serve(env: Env): CommandSpec {
-  return {
+export const httpCommands: readonly CommandSpec[] = [
+  {
     name: "serve",
     summary: "the fabric's HTTP hook: reads, changes, waits; needs no privileges",
-    options: () => [
+    options: (env) => [
       ...logFlags(env),
       ...httpFlags(env, "127.0.0.1:8480"),
       flag(env, "--audit-key <file>", "sign checkpoints of the log with this key"),
@@ -42,57 +43,43 @@ function serve(env: Env): CommandSpec {
       "serve --http 0.0.0.0:8480 --http-tls-cert cert.pem --http-tls-key key.pem",
     ],
     load: async () => (await import("./serve.ts")).serve,
-  };
-}
-
-function tokens(env: Env): readonly CommandSpec[] {
-  return [
-    {
-      name: "token create",
-      summary: "make a token for the HTTP hook; it is printed once",
-      options: () => [
-        ...logFlags(env),
-        flag(
-          env,
-          "--name <name>",
-          "whose it is: shown in every event",
-          peerName,
-        ).makeOptionMandatory(),
-        flag(
-          env,
-          "--scope <scope>",
-          "read, write or admin; each holds those before it",
-          scope,
-        ).makeOptionMandatory(),
-        flag(env, "--expires <duration>", "ends after (default: never)", duration),
-        jsonFlag(env),
-      ],
-      examples: [
-        "token create --name ci --scope write --expires 90d",
-        "token create --name dashboard --scope read",
-      ],
-      load: async () => (await import("./token.ts")).tokenCreate,
-    },
-    {
-      name: "token list",
-      summary: "tokens that were made and not revoked",
-      options: () => [...logFlags(env), jsonFlag(env)],
-      examples: ["token list", "token list --json"],
-      load: async () => (await import("./token.ts")).tokenList,
-    },
-    {
-      name: "token revoke <name>",
-      summary: "end a token",
-      options: () => [...logFlags(env), jsonFlag(env)],
-      examples: ["token revoke ci"],
-      load: async () => (await import("./token.ts")).tokenRevoke,
-    },
-  ];
-}
-
-const scope = oneOf(["read", "write", "admin"]);
-const listed = expecting((text) => text.split(",").filter((part) => part !== ""), "");
-const cidrs = expecting((text) => {
-  const found = text.split(",").map(parseCidr);
-  return found.includes(null) ? null : found;
-}, "expected prefixes without host bits, with commas between, as 10.9.0.0/24");
+  },
+  {
+    name: "token create",
+    summary: "make a token for the HTTP hook; it is printed once",
+    options: onLog((env) => [
+      flag(
+        env,
+        "--name <name>",
+        "whose it is: shown in every event",
+        peerName,
+      ).makeOptionMandatory(),
+      flag(
+        env,
+        "--scope <scope>",
+        "read, write or admin; each holds those before it",
+        scope,
+      ).makeOptionMandatory(),
+      flag(env, "--expires <duration>", "ends after (default: never)", duration),
+    ]),
+    examples: [
+      "token create --name ci --scope write --expires 90d",
+      "token create --name dashboard --scope read",
+    ],
+    load: async () => (await import("./token.ts")).tokenCreate,
+  },
+  {
+    name: "token list",
+    summary: "tokens that were made and not revoked",
+    options: onLog(),
+    examples: ["token list", "token list --json"],
+    load: async () => (await import("./token.ts")).tokenList,
+  },
+  {
+    name: "token revoke <name>",
+    summary: "end a token",
+    options: onLog(),
+    examples: ["token revoke ci"],
+    load: async () => (await import("./token.ts")).tokenRevoke,
+  },
+];

@@ -52,7 +52,8 @@ async function vxlan(findings: Findings): Promise<Check> {
   return fail(
     name,
     "a vxlan device cannot be made",
-    "modprobe vxlan; or use Backend udp or host-gw",
+    "modprobe vxlan; if that fails, install the kernel's extra modules (linux-modules-extra-* on " +
+      "Ubuntu); or use Backend udp or host-gw",
   );
 }
 

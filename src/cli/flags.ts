@@ -3,7 +3,7 @@
 
 import { InvalidArgumentError, Option } from "commander";
 import { parseCidr, parseIp, parseMac } from "../events/address.ts";
-import { isFabricName, isNodeName } from "../events/name.ts";
+import { GIVEN_NAME, isFabricName, isNodeName } from "../events/name.ts";
 import {
   DURATION_EXPECTED,
   POINT_EXPECTED,
@@ -33,7 +33,8 @@ export interface HttpFlags {
   readonly httpTlsKey?: string;
 }
 
-type Env = Readonly<Record<string, string | undefined>>;
+/** Environment variables, of which each flag has one. */
+export type Env = Readonly<Record<string, string | undefined>>;
 type Check = (value: string, previous: unknown) => unknown;
 
 export const DEFAULT_NATS = "nats://127.0.0.1:4222";
@@ -87,7 +88,7 @@ export const nodeName = expecting(
 );
 export const natsUrl = expecting(
   (text) => (text.split(",").every(isNatsUrl) ? text : null),
-  "expected nats://HOST:PORT, or several with commas between",
+  'expected nats://[USER:PASSWORD@]HOST:PORT (write a "%" as %25), or several with commas between',
 );
 export const point = expecting<Point>(parsePoint, POINT_EXPECTED);
 export const duration = expecting(parseDuration, DURATION_EXPECTED);
@@ -106,7 +107,7 @@ export const cidr = expecting(
 );
 export const mac = expecting(parseMac, "expected a unicast MAC address, such as 02:00:00:00:00:01");
 export const peerName = expecting(
-  (text) => (/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/.test(text) ? text : null),
+  (text) => (GIVEN_NAME.test(text) ? text : null),
   "expected a name of 1 to 63 letters, digits, - and .",
 );
 
@@ -131,23 +132,38 @@ export function collecting(check: Check): Check {
   ];
 }
 
+const NATS_URL = /^((nats|tls):\/\/)?([^@/\s]*@)?(\[[0-9a-fA-F:]+\]|[^@/:\s[\]]+)(:\d{1,5})?\/?$/;
+
 function isNatsUrl(text: string): boolean {
-  return /^((nats|tls):\/\/)?([^@/\s]*@)?(\[[0-9a-fA-F:]+\]|[^@/:\s[\]]+)(:\d{1,5})?\/?$/.test(
-    text,
-  );
+  try {
+    // As its user and password will be (events/log-jetstream-options.ts).
+    decodeURIComponent(text);
+  } catch {
+    return false; // A "%" that stands for itself.
+  }
+  return NATS_URL.test(text);
 }
 
 /** The flags of everything that talks to the log. */
 export function logFlags(env: Env): Option[] {
   return [
     flag(env, "--nats <url>", `NATS server (default: ${DEFAULT_NATS})`, natsUrl),
-    flag(env, "--fabric <name>", `fabric (default: ${DEFAULT_FABRIC})`, fabricName),
+    fabricFlag(env),
     flag(env, "--creds <file>", "NATS credentials file"),
     flag(env, "--nkey <file>", "file with an nkey seed"),
     flag(env, "--tls-ca <file>", "certificate authority of the NATS server"),
     flag(env, "--tls-cert <file>", "TLS client certificate"),
     flag(env, "--tls-key <file>", "key of the TLS client certificate"),
   ];
+}
+
+/** The options of a command that talks to the log and can print JSON: those two and its own. */
+export function onLog(own: (env: Env) => readonly Option[] = () => []) {
+  return (env: Env): readonly Option[] => [...logFlags(env), ...own(env), jsonFlag(env)];
+}
+
+export function fabricFlag(env: Env): Option {
+  return flag(env, "--fabric <name>", `fabric (default: ${DEFAULT_FABRIC})`, fabricName);
 }
 
 /** Where an HTTP surface listens. `fallback` says in the help what happens without --http. */
@@ -169,6 +185,14 @@ export function loggingFlags(env: Env): Option[] {
 
 export function nodeFlag(env: Env, help = "node name (default: the host name)"): Option {
   return flag(env, "--node <name>", help, nodeName);
+}
+
+export function atFlag(env: Env): Option {
+  return flag(env, "--at <seq|time>", "point in the log (default: its end)", point);
+}
+
+export function subnetFileFlag(env: Env): Option {
+  return flag(env, "--subnet-file <path>", "default: /run/flannel/subnet.env");
 }
 
 export function jsonFlag(env: Env): Option {

@@ -2,10 +2,10 @@
 // again changes nothing.
 
 import { readFile } from "node:fs/promises";
-import { isDeepStrictEqual } from "node:util";
 import { decide } from "../events/decide.ts";
 import { foldTo } from "../events/past.ts";
 import { initialState } from "../events/state.ts";
+import { alreadySo } from "../http/already.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK, misuse } from "./failure.ts";
@@ -28,10 +28,7 @@ export async function init(deps: Deps, flags: InitFlags): Promise<number> {
   return await withLog(deps, flags, async (connection) => {
     await connection.createStream(flags.replicas ?? 1);
     const state = await foldTo(connection.log, flags.fabric, null, deps.wallMs());
-    const wanted = decision.events[0];
-    const same =
-      wanted?.type === "FabricConfigured" &&
-      isDeepStrictEqual(wanted.data.config, state.configDocument);
+    const same = alreadySo(state, command);
     const seq = same ? state.configSeq : await writeCommand(connection.log, state, command, at);
     if (flags.json) deps.out.json({ fabric: flags.fabric, seq, changed: !same });
     else if (same) deps.out.line(`fabric ${flags.fabric}: unchanged since sequence ${seq}`);

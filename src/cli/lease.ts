@@ -1,16 +1,11 @@
 // heddle lease reserve, release, revoke: subnets by hand.
 
-import type { Command } from "../events/decide.ts";
-import { foldTo } from "../events/past.ts";
-import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
-import { EXIT_OK } from "./failure.ts";
-import { checkArgument, cidr, type LogFlags, type NodeFlag } from "./flags.ts";
-import { reportWrite, writeCommand } from "./write.ts";
+import { checkArgument, cidr, type NodeFlag } from "./flags.ts";
+import { type ChangeFlags, change } from "./write.ts";
 
-interface LeaseFlags extends LogFlags {
+interface LeaseFlags extends ChangeFlags {
   readonly note?: string;
-  readonly json?: boolean;
 }
 
 export function leaseReserve(
@@ -20,12 +15,12 @@ export function leaseReserve(
 ): Promise<number> {
   const subnet = checkArgument<string>("<subnet>", args[0], cidr);
   const { for: node = null, note = "" } = flags;
-  return write(deps, flags, { type: "Reserve", subnet, node, note }, "lease reserve");
+  return change(deps, flags, { type: "Reserve", subnet, node, note }, "lease reserve");
 }
 
 export function leaseRelease(deps: Deps, flags: LeaseFlags & NodeFlag): Promise<number> {
   const node = flags.node ?? deps.hostName;
-  return write(deps, flags, { type: "Release", node }, "lease release");
+  return change(deps, flags, { type: "Release", node }, "lease release");
 }
 
 export function leaseRevoke(
@@ -34,14 +29,5 @@ export function leaseRevoke(
   args: readonly string[],
 ): Promise<number> {
   const subnet = checkArgument<string>("<subnet>", args[0], cidr);
-  return write(deps, flags, { type: "Revoke", subnet, note: flags.note ?? "" }, "lease revoke");
-}
-
-function write(deps: Deps, flags: LeaseFlags, command: Command, at: string): Promise<number> {
-  return withLog(deps, flags, async ({ log }) => {
-    const state = await foldTo(log, flags.fabric, null, deps.wallMs());
-    const seq = await writeCommand(log, state, command, at);
-    reportWrite(deps.out, flags, at, seq);
-    return EXIT_OK;
-  });
+  return change(deps, flags, { type: "Revoke", subnet, note: flags.note ?? "" }, "lease revoke");
 }

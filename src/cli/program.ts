@@ -3,10 +3,10 @@
 
 import { Command, CommanderError, type Option } from "commander";
 import type { CommandSpec } from "./command.ts";
-import { commandsOfAudit } from "./commands-audit.ts";
-import { commandsOfHost } from "./commands-host.ts";
-import { commandsOfHttp } from "./commands-http.ts";
-import { commandsOfLog } from "./commands-log.ts";
+import { auditCommands } from "./commands-audit.ts";
+import { hostCommands } from "./commands-host.ts";
+import { httpCommands } from "./commands-http.ts";
+import { logCommands } from "./commands-log.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK, EXIT_USAGE, Failure } from "./failure.ts";
 import { DEFAULT_FABRIC, DEFAULT_NATS, fabricName, flag, natsUrl, nodeName } from "./flags.ts";
@@ -48,21 +48,13 @@ function buildProgram(
     throw new Failure(EXIT_USAGE, `unknown command ${words}: see heddle --help`);
   });
   program.allowExcessArguments();
-  const specs = commandsOf(deps.env);
-  const called = specs.filter(({ name }) => name.split(" ")[0] === first);
-  for (const spec of called.length > 0 ? called : specs) addCommand(program, spec, deps, finish);
+  const called = COMMANDS.filter(({ name }) => name.split(" ")[0] === first);
+  for (const spec of called.length > 0 ? called : COMMANDS) addCommand(program, spec, deps, finish);
   addCompletion(program, deps);
   return program;
 }
 
-function commandsOf(env: Deps["env"]): readonly CommandSpec[] {
-  return [
-    ...commandsOfLog(env),
-    ...commandsOfHttp(env),
-    ...commandsOfAudit(env),
-    ...commandsOfHost(env),
-  ];
-}
+const COMMANDS = [...logCommands, ...httpCommands, ...auditCommands, ...hostCommands];
 
 /**
  * The same flags are accepted before the command; environment forms count only once, on the
@@ -86,7 +78,7 @@ function addCommand(
   const command = parent.command(words).description(spec.summary);
   style(command, deps);
   command.allowExcessArguments(false);
-  for (const option of spec.options()) command.addOption(option);
+  for (const option of spec.options(deps.env)) command.addOption(option);
   const examples = spec.examples.map((example) => `  $ heddle ${example}`).join("\n");
   command.addHelpText("after", `\nExamples:\n${examples}`);
   command.action(async () => {
@@ -158,8 +150,8 @@ function style(command: Command, deps: Deps): void {
       const line = text
         .trim()
         .replace(/^error: /, "")
-        // A URL may carry a password.
-        .replace(/\/\/[^@/\s]*@/g, "//…@")
+        // A URL may carry a password, and one that is refused has it anywhere.
+        .replace(/(--nats .*?(?:argument|value) ').*@(?=.* is invalid)/s, "$1…@")
         .replace(/\s*\n\s*/g, " ");
       write(`heddle: ${line}`);
     },

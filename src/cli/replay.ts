@@ -76,6 +76,10 @@ async function standInUnderlay(kernel: Kernel, netns: string, member: Member): P
   const { dev, mtu, local, localv6, onlink } = member.underlay;
   const { devices } = await kernel.facts();
   if (devices.some(({ name }) => name === dev)) return;
+  // It comes from the log, where a host may call its device anything, and `ip -batch` splits lines.
+  if (/\s/.test(dev)) {
+    throw new Failure(EXIT_FAILED, `there is no stand-in for a device ${JSON.stringify(dev)}`);
+  }
   const lines = [
     `link add ${dev} mtu ${mtu} type veth peer name ${FAR_END} mtu ${mtu}`,
     `link set ${FAR_END} up`,

@@ -8,15 +8,11 @@ import { newToken } from "../http/bearer.ts";
 import { withLog } from "./connection.ts";
 import type { Deps } from "./deps.ts";
 import { EXIT_OK } from "./failure.ts";
-import { checkArgument, type LogFlags, peerName } from "./flags.ts";
+import { checkArgument, peerName } from "./flags.ts";
 import { cell, tableLines } from "./table.ts";
-import { reportWrite, writeCommand } from "./write.ts";
+import { type ChangeFlags, change, writeCommand } from "./write.ts";
 
-interface TokenFlags extends LogFlags {
-  readonly json?: boolean;
-}
-
-interface CreateFlags extends TokenFlags {
+interface CreateFlags extends ChangeFlags {
   readonly name: string;
   readonly scope: TokenScope;
   /** How long from now, in milliseconds. */
@@ -40,7 +36,7 @@ export async function tokenCreate(deps: Deps, flags: CreateFlags): Promise<numbe
   });
 }
 
-export async function tokenList(deps: Deps, flags: TokenFlags): Promise<number> {
+export async function tokenList(deps: Deps, flags: ChangeFlags): Promise<number> {
   const { tokens } = await withLog(deps, flags, ({ log }) =>
     foldTo(log, flags.fabric, null, deps.wallMs()),
   );
@@ -67,14 +63,9 @@ export async function tokenList(deps: Deps, flags: TokenFlags): Promise<number> 
 
 export async function tokenRevoke(
   deps: Deps,
-  flags: TokenFlags,
+  flags: ChangeFlags,
   args: readonly string[],
 ): Promise<number> {
   const name = checkArgument<string>("<name>", args[0], peerName);
-  return await withLog(deps, flags, async ({ log }) => {
-    const state = await foldTo(log, flags.fabric, null, deps.wallMs());
-    const seq = await writeCommand(log, state, { type: "RevokeToken", name }, "token revoke");
-    reportWrite(deps.out, flags, `token ${name}`, seq);
-    return EXIT_OK;
-  });
+  return await change(deps, flags, { type: "RevokeToken", name }, `token ${name}`);
 }

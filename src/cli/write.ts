@@ -7,11 +7,14 @@ import { encode } from "../events/codec.ts";
 import { type Command, decide } from "../events/decide.ts";
 import type { Draft } from "../events/event.ts";
 import type { EventLog } from "../events/log.ts";
-import { steps } from "../events/past.ts";
+import { foldTo, steps } from "../events/past.ts";
 import type { FabricState } from "../events/state.ts";
 import { subjectOf } from "../events/subject.ts";
-import { EXIT_FAILED, EXIT_USAGE, Failure } from "./failure.ts";
-import type { Output } from "./output.ts";
+import { alreadySo } from "../http/already.ts";
+import { withLog } from "./connection.ts";
+import type { Deps } from "./deps.ts";
+import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failure } from "./failure.ts";
+import type { LogFlags } from "./flags.ts";
 
 /**
  * Sequence of the last event; `state` is taken on to there. Throws Failure when refused (2) or
@@ -31,16 +34,24 @@ export async function writeCommand(
   return seqs.at(-1) ?? state.seq;
 }
 
-/** `seq` null: it was so already. */
-export function reportWrite(
-  out: Output,
-  flags: { readonly json?: boolean },
+export interface ChangeFlags extends LogFlags {
+  readonly json?: boolean;
+}
+
+/** One change to the log, unless it is so already, told on stdout as about `what`. */
+export async function change(
+  deps: Deps,
+  flags: ChangeFlags,
+  command: Command,
   what: string,
-  seq: number | null,
-): void {
-  if (flags.json) out.json({ seq, changed: seq !== null });
-  else if (seq === null) out.line(`${what}: unchanged`);
-  else out.line(`${what}: sequence ${seq}`);
+): Promise<number> {
+  const seq = await withLog(deps, flags, async ({ log }) => {
+    const state = await foldTo(log, flags.fabric, null, deps.wallMs());
+    return alreadySo(state, command) ? null : await writeCommand(log, state, command, what);
+  });
+  if (flags.json) deps.out.json({ seq, changed: seq !== null });
+  else deps.out.line(`${what}: ${seq === null ? "unchanged" : `sequence ${seq}`}`);
+  return EXIT_OK;
 }
 
 export async function appendEvent(log: EventLog, fabric: string, draft: Draft): Promise<number> {

@@ -5,7 +5,7 @@
 
 import { z } from "zod";
 import { parseCidr, parseIp, parseMac } from "./address.ts";
-import { isNodeName } from "./name.ts";
+import { GIVEN_NAME, isNodeName } from "./name.ts";
 import { isShallow } from "./network-config-keys.ts";
 import { isWebhookUrl } from "./webhook.ts";
 
@@ -13,7 +13,7 @@ const ip = z.string().refine((text) => parseIp(text) === text, "expected a canon
 const cidr = z.string().refine((text) => parseCidr(text) === text, "expected a canonical prefix");
 const mac = z.string().refine((text) => parseMac(text) === text, "expected a unicast MAC address");
 const nodeName = z.string().refine(isNodeName, "expected a node name");
-const name = z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62})$/, "expected a name");
+const name = z.string().regex(GIVEN_NAME, "expected a name");
 const text = z.string().max(1024);
 const epoch = z.int().positive();
 const subnets = z.array(cidr).min(1).max(2);

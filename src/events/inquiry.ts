@@ -2,12 +2,15 @@
 // become true for it, or when time is up. Nothing is stored and nothing is decided by it; a host
 // that does not answer is seen on the status board.
 
+/** A host keeps no question for longer; who waits longer asks again. */
+export const QUESTION_MS_MAX = 3_600_000;
+
 /** "Who has applied `seq`?" */
 export interface AppliedQuestion {
   /** Unique per question; asking again under one id repeats the question. */
   readonly id: string;
   readonly seq: number;
-  /** For how long the asker will listen, in milliseconds. */
+  /** For how long the asker will listen, in milliseconds, at most QUESTION_MS_MAX. */
   readonly waitMs: number;
 }
 

@@ -10,6 +10,9 @@ const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
 /** Names the stream (`HEDDLE_<FABRIC>`) and the subjects; short, because it is in every subject. */
 const FABRIC_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 
+/** Of what operators name: foreign peers, tokens, webhooks. */
+export const GIVEN_NAME = /^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/;
+
 export function isNodeName(text: string): boolean {
   return NODE_NAME.test(text) && !text.includes("..");
 }

@@ -5,13 +5,13 @@
 
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { z } from "zod";
-import type { AppliedAnswer, Inquiry } from "./inquiry.ts";
+import { type AppliedAnswer, type Inquiry, QUESTION_MS_MAX } from "./inquiry.ts";
 import { nameToken } from "./name.ts";
 import type { NatsLink } from "./nats-connect.ts";
 import { id, listenTo, readJson } from "./nats-listen.ts";
 
 const seq = z.int().nonnegative();
-const question = z.object({ id, seq, waitMs: z.number().min(0).max(3_600_000) });
+const question = z.object({ id, seq, waitMs: z.number().min(0).max(QUESTION_MS_MAX) });
 const answer = z.object({ applied: seq, reason: z.string().max(1024).nullable() });
 
 export function natsInquiry(link: NatsLink, fabric: string): Inquiry {

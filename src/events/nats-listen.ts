@@ -20,7 +20,7 @@ export async function listenTo(
     await link.untilUp(REDIAL_MS);
     const nc = sessionOf(link);
     if (nc !== null) await listenOn(nc, subject, onMessage, signal);
-    else if (!link.connected()) await aborted(signal, REDIAL_MS);
+    else if (!link.connected()) await either(signal, Bun.sleep(REDIAL_MS));
   }
 }
 
@@ -46,7 +46,7 @@ async function listenOn(
       if (error === null) onMessage(message);
     },
   });
-  await Promise.race([nc.closed(), aborted(signal, null)]);
+  await either(signal, nc.closed());
   if (!nc.isClosed()) subscription.unsubscribe();
 }
 
@@ -59,14 +59,15 @@ function sessionOf(link: NatsLink): NatsConnection | null {
   }
 }
 
-function aborted(signal: AbortSignal, ms: number | null): Promise<void> {
+/** Resolves when `signal` aborts or `other` resolves; nothing of it stays on the signal. */
+function either(signal: AbortSignal, other: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = ms === null ? undefined : setTimeout(resolve, ms);
     const done = (): void => {
-      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
       resolve();
     };
-    signal.addEventListener("abort", done, { once: true });
+    signal.addEventListener("abort", done);
+    void other.then(done);
+    if (signal.aborted) done();
   });
 }

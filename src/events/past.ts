@@ -3,10 +3,11 @@
 //
 // Invariant: a time means "after every record stamped at or before it".
 
-import { type Folded, fold } from "../events/fold.ts";
-import type { EventLog, LogInfo, Recorded } from "../events/log.ts";
-import { type FabricState, initialState } from "../events/state.ts";
+import { type Folded, fold } from "./fold.ts";
+import type { EventLog, LogInfo, Recorded } from "./log.ts";
+import { rangeOf } from "./log-range.ts";
 import { instantOf, isoTime, type Point } from "./point.ts";
+import { type FabricState, initialState } from "./state.ts";
 
 export interface Step {
   readonly record: Recorded;
@@ -76,7 +77,7 @@ export async function* steps(
   refuseTruncated(info);
   const last = lastSeq(until, info);
   const untilMs = until === null ? null : instantOf(until.point, nowMs);
-  for await (const record of records(log, state.seq + 1, last)) {
+  for await (const record of rangeOf(log, state.seq + 1, last)) {
     if (until !== null && untilMs !== null) {
       if (Math.max(state.timeMs, record.timeMs) > untilMs) {
         if (state.seq === 0) throw tooEarly(until, record);
@@ -106,20 +107,4 @@ function refuseTruncated(info: LogInfo): void {
   if (info.firstSeq <= 1) return;
   const message = `the log is damaged: it begins at sequence ${info.firstSeq}, not 1`;
   throw new PastError("damaged", message);
-}
-
-async function* records(log: EventLog, from: number, last: number): AsyncIterable<Recorded> {
-  if (last < from) return;
-  const stop = new AbortController();
-  try {
-    for await (const batch of log.read(from, stop.signal)) {
-      for (const record of batch) {
-        if (record.seq > last) return;
-        yield record;
-        if (record.seq === last) return;
-      }
-    }
-  } finally {
-    stop.abort();
-  }
 }

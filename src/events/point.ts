@@ -9,6 +9,8 @@ export type Point =
 export const POINT_EXPECTED =
   "expected a sequence (42), a time (2026-01-31T14:03:00Z) or how long ago (10m, 2h)";
 export const DURATION_EXPECTED = "expected a duration such as 30s, 10m, 2h or 1h30m";
+/** A hundred years; a date ends after 270 000. */
+const DURATION_MS_MAX = 36_500 * 86_400_000;
 
 const UNIT_MS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -23,9 +25,9 @@ export function parseDuration(text: string): number | null {
   if (!/^(\d{1,9}(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return null;
   let total = 0;
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)) {
-    total += Number(amount) * (UNIT_MS[unit ?? ""] ?? Number.NaN);
+    total += Number(amount) * (UNIT_MS[unit ?? ""] ?? Number.POSITIVE_INFINITY);
   }
-  return Number.isFinite(total) ? total : null;
+  return total <= DURATION_MS_MAX ? total : null;
 }
 
 export function parsePoint(text: string): Point | null {

@@ -70,7 +70,8 @@ function reason(step: Step, errno: number, { device, listen }: Where): string | 
 }
 
 function openReason(errno: number): string | null {
-  if (errno === ENOENT) return "/dev/net/tun is missing: give this container the device";
+  if (errno === ENOENT)
+    return "/dev/net/tun is missing: modprobe tun, or give this container the device";
   if (errno === ENODEV || errno === ENXIO) return "the kernel has no TUN driver: modprobe tun";
   if (errno === EPERM || errno === EACCES) return "no privilege to open /dev/net/tun";
   return null;

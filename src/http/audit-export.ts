@@ -7,6 +7,7 @@ import { checkpointLine, type ExportLine, recordLine } from "../events/audit-exp
 import { type CheckpointRecord, decodeCheckpoint } from "../events/checkpoint-record.ts";
 import { lastCheckpointSeq } from "../events/checkpoint-stream.ts";
 import { type EventLog, LogError, type Recorded } from "../events/log.ts";
+import { rangeOf } from "../events/log-range.ts";
 import { Frontier, leafHash } from "../events/merkle.ts";
 
 export interface ExportSource {
@@ -67,15 +68,12 @@ interface Hole {
 
 /** What the log holds from `from` to `to`, and where it holds nothing. */
 async function* held(log: EventLog, from: number, to: number): AsyncIterable<Recorded | Hole> {
-  const stop = new AbortController();
   let at = from;
   while (at <= to) {
     try {
-      for await (const batch of log.read(at, stop.signal, to)) {
-        for (const record of batch) {
-          yield record;
-          at = record.seq + 1;
-        }
+      for await (const record of rangeOf(log, at, to)) {
+        at = record.seq + 1;
+        yield record;
       }
     } catch (error) {
       if (!(error instanceof LogError) || error.kind !== "gap") throw error;

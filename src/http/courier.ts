@@ -85,6 +85,8 @@ export class Courier {
 
   async #deal(queued: Queued, signal: AbortSignal): Promise<void> {
     const { fabric, sender } = this.#deps;
+    // A server that was killed may begin before the place that its cursor was made for (2.9.10).
+    if (queued.seq <= this.#webhook.addedSeq) return await queued.done();
     // Held, not given back: that would count as an attempt.
     while (!signal.aborted && !(await this.#mayDeal(queued.seq, signal)));
     if (signal.aborted) return await queued.again(0);

@@ -7,7 +7,7 @@
 import { createTail, type Tail, type TailView } from "../agent/tail.ts";
 import { type Clock, sleep } from "../events/clock.ts";
 import type { Folded } from "../events/fold.ts";
-import { type EventLog, LogError, type Recorded } from "../events/log.ts";
+import { type EventLog, LogError, type LogInfo, type Recorded } from "../events/log.ts";
 import type { FabricState } from "../events/state.ts";
 
 export type FoldedListener = (record: Recorded, folded: Folded) => void;
@@ -71,11 +71,25 @@ export function createFollower(deps: {
     return tail.view().seq >= seq;
   }
 
+  let asking: Promise<unknown> = Promise.resolve();
+  let next: Promise<LogInfo> | null = null;
+
+  /** One question at a time: whoever comes while one is out shares the next. Throws LogError. */
+  function info(): Promise<LogInfo> {
+    next ??= asking.then(() => {
+      next = null;
+      const asked = log.info();
+      asking = asked.catch(() => undefined);
+      return asked;
+    });
+    return next;
+  }
+
   async function fresh(): Promise<string | null> {
     const { damage } = tail.view();
     if (damage !== null) return damage;
     try {
-      const { lastSeq } = await log.info();
+      const { lastSeq } = await info();
       if (await reached(lastSeq, FRESH_MS)) return tail.view().damage;
       return `sequence ${lastSeq} of the log is not folded yet`;
     } catch (error) {

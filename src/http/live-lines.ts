@@ -19,7 +19,7 @@ export class LiveLines {
   /** Contiguous, oldest first. */
   #lines: LiveLine[] = [];
   #chars = 0;
-  #waiting: (() => void)[] = [];
+  readonly #listeners = new Set<() => void>();
 
   constructor(follower: Follower) {
     follower.onFolded((record, folded) => {
@@ -35,9 +35,10 @@ export class LiveLines {
     return this.#lines.slice(seq - first);
   }
 
-  /** Resolves when there is a newer line. */
-  next(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
+  /** Calls `listener` after each new line; the returned function ends that. */
+  onNewer(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   #keep(line: LiveLine): void {
@@ -46,9 +47,7 @@ export class LiveLines {
     this.#lines.push(line);
     this.#chars += line.text.length;
     if (this.#lines.length > 2 * KEPT_MAX || this.#chars > KEPT_CHARS_MAX) this.#shorten();
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
+    for (const listener of this.#listeners) listener();
   }
 
   #shorten(): void {

@@ -4,6 +4,7 @@
 
 import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
+import { createWaker, type Waker } from "../agent/waker.ts";
 import { type EventType, eventTypes } from "../events/event.ts";
 import { guarded } from "./auth.ts";
 import type { Env } from "./context.ts";
@@ -50,8 +51,10 @@ function streamOf(frames: Frames, onEnd: () => void): ReadableStream<Uint8Array>
   let ended = false;
   /** A pull that was waiting when the client went away fails after it: that is one end, not two. */
   const end = (): void => {
-    if (!ended) onEnd();
+    if (ended) return;
     ended = true;
+    frames.stop();
+    onEnd();
   };
   return new ReadableStream({
     async pull(controller) {
@@ -62,10 +65,7 @@ function streamOf(frames: Frames, onEnd: () => void): ReadableStream<Uint8Array>
         controller.error(error);
       }
     },
-    cancel() {
-      frames.stop();
-      end();
-    },
+    cancel: end,
   });
 }
 
@@ -74,7 +74,9 @@ class Frames {
   readonly #deps: HookDeps;
   readonly #live: LiveLines;
   readonly #types: ReadonlySet<EventType>;
-  readonly #stop = Promise.withResolvers<void>();
+  readonly #stop = new AbortController();
+  readonly #waker: Waker;
+  readonly #forget: () => void;
   #next: number;
   #opened = false;
 
@@ -83,6 +85,8 @@ class Frames {
     this.#live = live;
     this.#next = from;
     this.#types = new Set(types);
+    this.#waker = createWaker(deps.clock);
+    this.#forget = live.onNewer(this.#waker.wake);
   }
 
   /** Some messages, or the comment that keeps a quiet connection. Throws LogError. */
@@ -91,17 +95,22 @@ class Frames {
       this.#opened = true;
       return ": follows the log\n\n";
     }
-    for (;;) {
-      const newer = this.#live.next();
+    const { clock } = this.#deps;
+    const { signal } = this.#stop;
+    const beatAtMs = clock.nowMs() + HEARTBEAT_MS;
+    for (let leftMs = HEARTBEAT_MS; leftMs > 0 && !signal.aborted; ) {
       const text = await this.#read();
       if (text !== "") return text;
-      // An id without data moves the client's place past events of other types.
-      if (!(await this.#before(newer))) return `id: ${this.#next - 1}\n\n`;
+      await this.#waker.wait(leftMs, signal);
+      leftMs = beatAtMs - clock.nowMs();
     }
+    // An id without data moves the client's place past events of other types.
+    return `id: ${this.#next - 1}\n\n`;
   }
 
   stop(): void {
-    this.#stop.resolve();
+    this.#forget();
+    this.#stop.abort();
   }
 
   async #read(): Promise<string> {
@@ -124,19 +133,6 @@ class Frames {
 
   #wants(type: EventType | null): boolean {
     return this.#types.size === 0 || (type !== null && this.#types.has(type));
-  }
-
-  /** False when it is time for a sign of life first. */
-  async #before(newer: Promise<void>): Promise<boolean> {
-    const { clock } = this.#deps;
-    const late = Promise.withResolvers<false>();
-    const cancel = clock.after(HEARTBEAT_MS, () => late.resolve(false));
-    try {
-      const arrived = newer.then(() => true);
-      return await Promise.race([arrived, late.promise, this.#stop.promise.then(() => false)]);
-    } finally {
-      cancel();
-    }
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { parseCidr, parseIp, parseMac } from "../events/address.ts";
-import { isNodeName } from "../events/name.ts";
+import { GIVEN_NAME, isNodeName } from "../events/name.ts";
 import {
   DURATION_EXPECTED,
   POINT_EXPECTED,
@@ -54,7 +54,7 @@ export const nodeName = checked(isNodeName, "expected a node name, as in a host 
 
 export const peerName = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, "expected 1 to 63 letters, digits, - and .")
+  .regex(GIVEN_NAME, "expected 1 to 63 letters, digits, - and .")
   .openapi({ example: "lb1" });
 
 /** Addresses are taken as people write them and passed on in canonical form. */

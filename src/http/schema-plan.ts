@@ -2,6 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { eventTypes } from "../events/event.ts";
+import { PEER_PATHS } from "../reconcilers/plan.ts";
 import { peerSchema } from "./schema-view.ts";
 
 const strings = z.array(z.string()).readonly();
@@ -29,7 +30,7 @@ export const planSchema = z
           node: z.string(),
           subnets: strings,
           publicIp: z.string().nullable(),
-          path: z.enum(["vxlan", "direct", "host-gw", "udp", "none"]),
+          path: z.enum(PEER_PATHS),
           error: z.string().nullable(),
         }),
       )

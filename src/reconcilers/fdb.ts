@@ -5,6 +5,7 @@
 
 import { ANY_MAC, type Fdb } from "./kernel-state.ts";
 import type { NounRules } from "./noun.ts";
+import { word } from "./word.ts";
 
 export const fdb: NounRules<Fdb> = {
   same: (want, have) =>
@@ -39,5 +40,5 @@ function textOf(object: Fdb): string {
 }
 
 function viaText({ via }: Fdb): string {
-  return via === undefined ? "" : ` via ${via}`;
+  return via === undefined ? "" : ` via ${word(via)}`;
 }

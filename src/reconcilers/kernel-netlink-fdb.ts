@@ -48,6 +48,7 @@ export function forgetLearnt(socket: NetlinkSocket, index: number): OpOutcome {
   return outcomeOf("del", socket.transactNow(learnt));
 }
 
+/** Decoded when the dump is over: a device's name is asked for through the socket that it fills. */
 function dumpFdb<T>(
   socket: NetlinkSocket,
   index: number,
@@ -55,11 +56,12 @@ function dumpFdb<T>(
 ): T[] {
   // With strict checking an FDB dump wants struct ndmsg, and its ndm_ifindex selects the device.
   const payload = neigh.encode({ family: AF_BRIDGE, index }, {});
-  return socket.dump({ type: RTM_GETNEIGH, flags: 0, payload }, (reply) => {
+  const messages = socket.dump({ type: RTM_GETNEIGH, flags: 0, payload }, (reply) => {
     const message = neigh.read(reply);
     const { index: of, flags } = message.header;
-    return of === index && (flags & NTF_SELF) !== 0 ? decode(message) : null;
+    return of === index && (flags & NTF_SELF) !== 0 ? message : null;
   });
+  return messages.map(decode).filter((entry) => entry !== null);
 }
 
 function fdbOf(dev: string, message: NeighMessage, devices: Devices | null): Fdb | null {

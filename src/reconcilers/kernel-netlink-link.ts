@@ -26,6 +26,9 @@ import type { OpOutcome } from "./op.ts";
 
 const ENODEV = 19;
 const EOPNOTSUPP = 95;
+const NO_VXLAN =
+  "this kernel has no vxlan: modprobe vxlan; if that fails, install the kernel's extra modules " +
+  "(linux-modules-extra-* on Ubuntu)";
 const EAFNOSUPPORT = 97;
 const OURS = "heddle ";
 const KINDS: ReadonlySet<string> = new Set(["vxlan", "tun"]);
@@ -170,8 +173,9 @@ function create(socket: NetlinkSocket, devices: Devices, want: Link): OpOutcome 
   devices.forget();
   const refused = results[0];
   if (refused?.errno === EOPNOTSUPP) {
-    // rtnl_newlink (net/core/rtnetlink.c) knows no such kind and could load no module for it.
-    return failure(EOPNOTSUPP, `${refused.extack ?? "no vxlan in this kernel"}: modprobe vxlan`);
+    // rtnl_newlink (net/core/rtnetlink.c) knows no such kind and could load no module for it. Its
+    // own words do not name the kind.
+    return failure(EOPNOTSUPP, NO_VXLAN);
   }
   const outcome = outcomeOf("set", withoutIpv6(results, 2));
   const index = outcome.ok || results[0] !== null ? null : devices.indexOf(want.name);

@@ -141,41 +141,36 @@ function expires(cacheinfo: Uint8Array | undefined): boolean {
   return cacheinfo?.subarray(8, 12).some((byte) => byte !== 0) ?? false;
 }
 
+/** What every request about `object` says of it, besides type and scope. */
+function identityOf(object: Route) {
+  const { ip, length } = splitPrefix(object.dst);
+  const { protocol, metric } = object;
+  return {
+    header: { family: afOf(ip), dst_len: length, table: RT_TABLE_MAIN, protocol },
+    attrs: { RTA_DST: ipToBytes(ip), RTA_PRIORITY: metric },
+  };
+}
+
 /** Creates or replaces a route that leads nowhere. */
 export function setUnreachable(object: Route): Request {
-  const { ip, length } = splitPrefix(object.dst);
+  const { header, attrs } = identityOf(object);
   const payload = route.encode(
-    {
-      family: afOf(ip),
-      dst_len: length,
-      table: RT_TABLE_MAIN,
-      protocol: object.protocol,
-      scope: RT_SCOPE_UNIVERSE,
-      type: RTN_UNREACHABLE,
-    },
-    { RTA_DST: ipToBytes(ip), RTA_PRIORITY: object.metric },
+    { ...header, scope: RT_SCOPE_UNIVERSE, type: RTN_UNREACHABLE },
+    attrs,
   );
   return { type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
 }
 
 /** Creates or replaces; `nhid` is the nexthop object to go through, or null for a plain route. */
 export function setRoute(object: Route, oif: number, nhid: number | null): Request {
-  const { ip, length } = splitPrefix(object.dst);
-  const family = afOf(ip);
-  const header = {
-    family,
-    dst_len: length,
-    table: RT_TABLE_MAIN,
-    protocol: object.protocol,
-    scope: scopeOf(family, object.via),
-    type: RTN_UNICAST,
-  };
-  const common = { RTA_DST: ipToBytes(ip), RTA_PRIORITY: object.metric };
-  const flags = object.onlink && nhid === null ? RTNH_F_ONLINK : 0;
+  const { header, attrs } = identityOf(object);
+  const { family } = header;
+  const unicast = { ...header, scope: scopeOf(family, object.via), type: RTN_UNICAST };
+  const flags = object.onlink ? RTNH_F_ONLINK : 0;
   const payload =
     nhid === null
-      ? route.encode({ ...header, flags }, { ...common, RTA_OIF: oif, ...through(object, family) })
-      : route.encode(header, { ...common, RTA_NH_ID: nhid });
+      ? route.encode({ ...unicast, flags }, { ...attrs, RTA_OIF: oif, ...through(object, family) })
+      : route.encode(unicast, { ...attrs, RTA_NH_ID: nhid });
   return { type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
 }
 
@@ -193,18 +188,8 @@ function through(object: Route, family: number) {
  * route through a nexthop object when a device or gateway is given.
  */
 export function delRoute(object: Route): Request {
-  const { ip, length } = splitPrefix(object.dst);
-  const payload = route.encode(
-    {
-      family: afOf(ip),
-      dst_len: length,
-      table: RT_TABLE_MAIN,
-      protocol: object.protocol,
-      scope: RT_SCOPE_NOWHERE,
-      type: RTN_UNSPEC,
-    },
-    { RTA_DST: ipToBytes(ip), RTA_PRIORITY: object.metric },
-  );
+  const { header, attrs } = identityOf(object);
+  const payload = route.encode({ ...header, scope: RT_SCOPE_NOWHERE, type: RTN_UNSPEC }, attrs);
   return { type: RTM_DELROUTE, flags: 0, payload };
 }
 

@@ -5,6 +5,8 @@ import { errnoName } from "./errno.ts";
 import type { Link } from "./kernel-state.ts";
 import type { TunnelStatus } from "./tunnel-status.ts";
 
+const EINVAL = 22;
+
 export function statusOf(
   { name, port, tun }: Link,
   tunnel: Pick<Tunnel, "features" | "counters">,
@@ -24,10 +26,19 @@ export function statusOf(
   };
 }
 
-function reasonOf({ on, wanted, errno }: TunnelFeature): string | null {
+/** The kernel that brought what a feature needs: TUN_F_USO4, TCX. Older ones answer EINVAL. */
+const SINCE: ReadonlyMap<string, string> = new Map([
+  ["tun-uso", "6.2"],
+  ["kernel-encap", "6.6"],
+  ["kernel-decap", "6.6"],
+]);
+
+function reasonOf({ name, on, wanted, errno }: TunnelFeature): string | null {
   if (on) return null;
   if (!wanted) return "not wanted";
-  return errno === null ? "needs another feature" : errnoName(errno);
+  if (errno === null) return "needs another feature";
+  const since = errno === EINVAL ? SINCE.get(name) : undefined;
+  return since === undefined ? errnoName(errno) : `EINVAL, as before Linux ${since}`;
 }
 
 /** One line that a person can act on. */

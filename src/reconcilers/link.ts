@@ -5,6 +5,7 @@
 import { type Family, familyOf } from "../events/address.ts";
 import type { Link } from "./kernel-state.ts";
 import type { NounRules } from "./noun.ts";
+import { word } from "./word.ts";
 
 /** IFNAMSIZ less its terminator. */
 const NAME_MAX = 15;
@@ -131,7 +132,7 @@ const masterText = ({ master }: Link): string => (master === undefined ? "" : ` 
 
 function tunnelArgs(o: Link): string {
   const learning = o.learning ? "learning" : "nolearning";
-  const end = `id ${o.vni} dev ${o.underlay} local ${o.local}`;
+  const end = `id ${o.vni} dev ${word(o.underlay)} local ${o.local}`;
   return `type ${o.kind} ${end}${groupText(o)} ${learning}`;
 }
 

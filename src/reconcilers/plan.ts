@@ -7,7 +7,8 @@ import type { Scope } from "./kernel.ts";
 import type { KernelState } from "./kernel-state.ts";
 
 /** "on-miss": by the tunnel, with entries once the kernel asks for them. */
-export type PeerPath = "vxlan" | "on-miss" | "direct" | "host-gw" | "udp" | "none";
+export const PEER_PATHS = ["vxlan", "on-miss", "direct", "host-gw", "udp", "none"] as const;
+export type PeerPath = (typeof PEER_PATHS)[number];
 
 export interface PeerPlan {
   /** Node name, or `peer:<name>` for a foreign peer. */

@@ -32,8 +32,8 @@ export interface Round {
   /** What others had changed and this round put right; at most DRIFT_MAX items. */
   readonly drift: readonly DriftItem[];
   readonly driftCount: number;
-  /** By peer, or "host": what could not be done and why, one line each. */
-  readonly failures: ReadonlyMap<string, string>;
+  /** What could not be done and why, one line each: by peer, and under null of the host itself. */
+  readonly failures: Failures;
   /** The kernel was found as wanted, but for what is in `failures` and what waits for that. */
   readonly clean: boolean;
   /** What the last look found different from the plan; at most PENDING_MAX. */
@@ -45,6 +45,8 @@ export interface Round {
   readonly error: string | null;
   readonly tookMs: number;
 }
+
+export type Failures = ReadonlyMap<string | null, string>;
 
 export interface Pending {
   /** What would put it right. */
@@ -277,10 +279,10 @@ function settle(memory: Memory, { plan, options }: Task, waiting: ReadonlySet<st
   for (const id of waiting) memory.touched.add(id);
 }
 
-export function failuresOf(retries: Retries, plan: Plan): ReadonlyMap<string, string> {
-  const failures = new Map<string, string>();
+export function failuresOf(retries: Retries, plan: Plan): Failures {
+  const failures = new Map<string | null, string>();
   for (const [id, { op, message }] of retries) {
-    const who = plan.servedBy.get(id) ?? "host";
+    const who = plan.servedBy.get(id) ?? null;
     if (!failures.has(who)) failures.set(who, complaint(op, message));
   }
   return failures;

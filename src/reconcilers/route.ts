@@ -4,6 +4,7 @@
 import { familyOf } from "../events/address.ts";
 import { PROTOCOL, type Route } from "./kernel-state.ts";
 import type { NounRules } from "./noun.ts";
+import { word } from "./word.ts";
 
 /** Names that tunnel devices of any fabric have. */
 const TUNNEL = /^(?:(?:heddle(?:-v6)?|hd-v6)\.|heddle0$)/;
@@ -32,5 +33,5 @@ function textOf(o: Route): string {
   const via = o.via === null ? "" : ` via ${o.via}`;
   const extra = o.extra === null ? "" : ` ${o.extra}`;
   const onlink = o.onlink ? " onlink" : "";
-  return `${o.dst}${via} dev ${o.dev}${onlink} proto ${o.protocol} metric ${o.metric}${extra}`;
+  return `${o.dst}${via} dev ${word(o.dev)}${onlink} proto ${o.protocol} metric ${o.metric}${extra}`;
 }

@@ -12,6 +12,13 @@ export interface EventRow {
 
 const PAGE_ROWS = 200;
 const PAGES_MAX = 60;
+const RETRY_MS = 1000;
+
+/** The list and those of the events that come after it; both are in the order of the log. */
+export function followedBy(list: readonly EventRow[], events: readonly EventRow[]): EventRow[] {
+  const last = list.at(-1)?.seq ?? 0;
+  return [...list, ...events.filter(({ seq }) => seq > last)];
+}
 
 export interface EventPages {
   /** The event if it is here; else undefined, and its page is asked for. */
@@ -45,7 +52,8 @@ export function createEventPages(deps: {
       const page = touch(index);
       for (const row of rows) page.set(row.seq, row);
     } catch {
-      // The row stays empty and is asked for when it is next looked at; the banner says why.
+      // The rows stay empty; whoever draws them asks again at once, so they are drawn again later.
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     } finally {
       loading.delete(index);
       deps.onChange();

@@ -16,7 +16,16 @@ export function FoundByHost() {
   );
 }
 
-function Answer({ asWanted, planned, error, differences, differenceCount, failed, healed }: Found) {
+function Answer({
+  node: self,
+  asWanted,
+  planned,
+  error,
+  differences,
+  differenceCount,
+  failed,
+  healed,
+}: Found) {
   const at = planned === null ? "not looked yet" : `of sequence ${planned}`;
   return (
     <>
@@ -36,7 +45,8 @@ function Answer({ asWanted, planned, error, differences, differenceCount, failed
         ))}
         {failed.map(({ node, error: why }) => (
           <li key={node} class="problem">
-            peer {node}: {why}
+            {node === self ? "" : `peer ${node}: `}
+            {why}
           </li>
         ))}
       </ul>

@@ -15,6 +15,7 @@ interface Drift {
 
 /** As `GET /v1/hosts/{node}/found` answers. */
 export interface Found {
+  readonly node: string;
   readonly planned: number | null;
   readonly asWanted: boolean;
   readonly differences: readonly (Drift & {

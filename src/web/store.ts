@@ -4,7 +4,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { StateDocument } from "../events/state-document.ts";
 import { ApiError, getJson, keepToken } from "./api.ts";
-import { createEventPages, type EventRow } from "./event-pages.ts";
+import { createEventPages, type EventRow, followedBy } from "./event-pages.ts";
 import { streamEvents } from "./event-stream.ts";
 import { type HostProgress, hostRows } from "./hosts.ts";
 import { createLatest } from "./latest.ts";
@@ -55,8 +55,8 @@ const FILTERED_MAX = 20_000;
 
 const searches = createLatest<string, readonly EventRow[]>({
   load: loadType,
-  onLoaded: (found) => {
-    filtered.value = found;
+  onLoaded: (found, type) => {
+    if (type === chosenType.peek()) filtered.value = followedBy(found, filtered.peek() ?? []);
   },
   onFailed: (error) => fail(error),
 });
@@ -139,7 +139,9 @@ function follow(): void {
     onEvent: (event) => {
       events.add(event);
       head.value = event.seq;
-      if (event.type === chosenType.peek()) filtered.value = [...(filtered.peek() ?? []), event];
+      if (event.type === chosenType.peek()) {
+        filtered.value = followedBy(filtered.peek() ?? [], [event]);
+      }
       redraw();
     },
     onTrouble: (reason) => {

@@ -3,7 +3,12 @@
 import { beforeEach, expect, test } from "bun:test";
 import type { BoardHost } from "../../src/agent/board-watch.ts";
 import { behindText, type Convergence, converge } from "../../src/agent/converge.ts";
-import type { AppliedAnswer, AppliedQuestion, Inquiry } from "../../src/events/inquiry.ts";
+import {
+  type AppliedAnswer,
+  type AppliedQuestion,
+  type Inquiry,
+  QUESTION_MS_MAX,
+} from "../../src/events/inquiry.ts";
 import { LogError } from "../../src/events/log.ts";
 import { type ManualClock, manualClock } from "../support/manual-clock.ts";
 
@@ -133,4 +138,12 @@ test("while the server is away it is asked again", async () => {
   reply?.({ node: "h1", applied: 9, reason: null });
   await clock.advance(1);
   expect(await asking).toMatchObject({ done: true });
+});
+
+test("whoever waits for hours asks nothing that hosts would not take for a question", async () => {
+  const waiting = ask(7, { waitMs: 7_200_000 });
+  await clock.advance(0);
+  expect(questions).toEqual([{ id: "id", seq: 7, waitMs: QUESTION_MS_MAX }]);
+  show("h1", 7);
+  expect((await waiting).done).toBe(true);
 });

@@ -41,6 +41,11 @@ describe("a node announces", () => {
     });
   });
 
+  test("what the log takes, also of a host whose address is on the loopback", () => {
+    const member = announced(four, {}, { ...underlay, dev: "lo", mtu: 65_536 });
+    expect(eventData.NodeJoined.safeParse(member).error?.message).toBeUndefined();
+  });
+
   test("addresses and MACs of the fabric's families only", () => {
     expect(announced(four)).toMatchObject({
       publicIp: "198.18.0.1",

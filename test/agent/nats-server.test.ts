@@ -117,3 +117,22 @@ async function leftovers(): Promise<string[]> {
   }
   return names;
 }
+
+test("a server that dies between two of its words keeps nobody waiting", async () => {
+  const stub = join(dir, "nats-server");
+  const lines = ["#!/bin/sh", 'echo "[1] [INF] Server is ready" >&2', "exit 1"];
+  await writeFile(stub, lines.join("\n"), { mode: 0o755 });
+  const code = `
+    const { startNatsServer } = await import(${JSON.stringify(MODULE)});
+    await startNatsServer({ storeDir: "none" }).catch((error) => console.log(error.message));`;
+  const child = Bun.spawn([process.execPath, "-e", code], {
+    env: { ...process.env, PATH: `${dir}:${process.env.PATH}` },
+    stdout: "pipe",
+    timeout: 4000,
+  });
+  const said = await new Response(child.stdout).text();
+  expect([said.trim(), await child.exited]).toEqual([
+    "nats-server did not start: Server is ready",
+    0,
+  ]);
+});

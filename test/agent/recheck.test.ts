@@ -117,6 +117,38 @@ test("reading again takes the longer the more hosts do it", async () => {
   }
 });
 
+test("nothing stays open at the server while a host waits for the others", async () => {
+  await write(12_000);
+  const { log } = memory.client();
+  let chain = genesis;
+  for (const record of memory.truth.records) chain = extend(chain, record);
+  let open = 0;
+  const openAtPause: number[] = [];
+  const watched: EventLog = {
+    ...log,
+    async *read(...range) {
+      open++;
+      try {
+        yield* log.read(...range);
+      } finally {
+        open--;
+      }
+    },
+  };
+  const pausing = {
+    ...clock,
+    after: (ms: number, fn: () => void) => {
+      openAtPause.push(open);
+      return clock.after(ms, fn);
+    },
+  };
+  const seq = RECORDS + 12_000;
+  const asked = { log: watched, clock: pausing, seq, chain, hosts: 12, node: "h1" };
+  await msUntil(isUnchanged(asked, stop.signal));
+  expect(openAtPause.length).toBeGreaterThan(2);
+  expect(new Set(openAtPause)).toEqual(new Set([0]));
+});
+
 /** Clock time until it answers that nothing changed. */
 async function msUntil(answer: Promise<boolean | null>): Promise<number> {
   const startMs = clock.nowMs();

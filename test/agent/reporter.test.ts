@@ -29,6 +29,18 @@ test("a host that is well says nothing", () => {
   expect(reporter.next()).toBeNull();
 });
 
+test("a freeze while another is being said is said too", () => {
+  const reporter = createReporter("h1");
+  reporter.frozen("the log went backwards");
+  const first = reporter.next();
+  reporter.frozen("the stream is gone");
+  if (first !== null) reporter.published(first);
+  expect(drain(reporter)).toEqual([
+    { type: "HostFrozen", data: { node: "h1", reason: "the stream is gone" } },
+    { type: "HostRecovered", data: { node: "h1" } },
+  ]);
+});
+
 describe("problems", () => {
   test("are said when they change, once, and so is their end", () => {
     const reporter = createReporter("h1");

@@ -9,9 +9,13 @@ import { manualClock } from "../support/manual-clock.ts";
 function given() {
   const clock = manualClock();
   const disk = { text: null as string | null, writes: 0, takesMs: 0, broken: false };
+
   const warnings: string[] = [];
   const files: AgentFiles = {
-    readSnapshot: () => Promise.resolve(disk.text),
+    readSnapshot: async () => {
+      if (disk.broken) throw new Error("EIO: i/o error, read");
+      return disk.text;
+    },
     writeSnapshot: async (text) => {
       if (disk.broken) throw new Error("ENOSPC: no space left on device");
       await new Promise<void>((resolve) => void clock.after(disk.takesMs, resolve));
@@ -32,11 +36,12 @@ function given() {
   };
   const story = history("t").config({ Network: "10.5.0.0/16" });
   const view = { caughtUp: true, damage: null as string | null };
+  const log = { created: "c", chain: "aa" };
   const host = { ready: true };
   const tail: Tail = {
     state: () => story.state(),
     view: () => ({ ...view, seq: story.state().seq }) as TailView,
-    position: () => ({ created: "c", seq: story.state().seq, chain: "aa", tip: "bb" }),
+    position: () => ({ ...log, seq: story.state().seq, tip: "bb" }),
     logNowMs: () => 0,
     accept: ignore,
     run: () => Promise.resolve(),
@@ -48,7 +53,7 @@ function given() {
     const decoded = decodeSnapshot("t", disk.text ?? "");
     return decoded.ok ? decoded.snapshot.state.seq : decoded.reason;
   };
-  return { clock, disk, warnings, story, view, host, tail, deps, stop, keeper, storedSeq };
+  return { clock, disk, warnings, story, view, log, host, tail, deps, stop, keeper, storedSeq };
 }
 
 test("a change is on disk soon after, and many changes are one write", async () => {
@@ -112,6 +117,24 @@ test("what changes while a snapshot is written is not taken for written", async 
   expect(storedSeq()).toBe(2);
   stop.abort();
   await clock.advance(0);
+});
+
+test("another log of the same length is written, when it was accepted for the known one", async () => {
+  const { clock, disk, log, tail, keeper } = given();
+  const flush = () => Promise.all([keeper.flush(tail), clock.advance(0)]);
+  const createdOnDisk = () => {
+    const decoded = decodeSnapshot("t", disk.text ?? "");
+    return decoded.ok ? decoded.snapshot.position.created : decoded.reason;
+  };
+  await flush();
+  await flush();
+  expect([disk.writes, createdOnDisk()]).toEqual([1, "c"]);
+  log.created = "d";
+  await flush();
+  expect([disk.writes, createdOnDisk()]).toEqual([2, "d"]);
+  log.chain = "cc";
+  await flush();
+  expect(disk.writes).toBe(3);
 });
 
 test("what changes for no host is written now and then, and at the end", async () => {
@@ -217,4 +240,11 @@ describe("at start", () => {
     expect(await loadSnapshot(deps, "t")).toBeNull();
     expect(warnings.length).toBe(1);
   });
+});
+
+test("a snapshot that cannot be read is as good as none: the log has it all", async () => {
+  const { disk, deps, warnings } = given();
+  disk.broken = true;
+  expect(await loadSnapshot(deps, "t", "h1")).toBeNull();
+  expect(warnings).toEqual(['snapshot ignored {"reason":"EIO: i/o error, read"}']);
 });

@@ -24,7 +24,10 @@ beforeAll(async () => {
     .claim("h1", ["10.5.1.0/24", "fd00:5:0:1::/64"])
     .join("h2")
     .claim("h2", ["10.5.2.0/24", "fd00:5:0:2::/64"])
-    .leave("h2");
+    .leave("h2")
+    .join("h3", { underlay: { dev: "x\nlink del eth9" } })
+    .claim("h3", ["10.5.3.0/24", "fd00:5:0:3::/64"])
+    .leave("h3");
   await store(connection, story);
 });
 
@@ -82,6 +85,15 @@ describe.if(requireRoot("replay"))("replay", () => {
     expect(again).toMatchObject({ code: 2, out: "" });
     expect(again.err).toContain(`--netns ${netns.name}: is not empty: it holds heddle`);
     expect(netns.ip("route show table all")).toBe(before);
+  });
+
+  test("takes a device's name in the log for no command of its own", async () => {
+    using netns = makeNetns();
+    netns.ip("link add eth8 type veth peer name eth9");
+    const ran = await replay(netns, "--node", "h3", "--at", "8");
+    expect(ran.err).toContain('there is no stand-in for a device "x\\nlink del eth9"');
+    expect(ran.code).toBe(1);
+    expect(netns.ipJson("link show eth9")).toHaveLength(1);
   });
 
   test("uses an underlay device that is there already", async () => {

@@ -56,7 +56,7 @@ test("tokens are listed with their ends, until they are revoked", async () => {
   ]);
   expect((await run("token", "revoke", "b")).out).toBe("token b: sequence 3\n");
   const twice = await run("token", "revoke", "b");
-  expect(twice).toMatchObject({ code: 2, err: "heddle: token revoke: no token named b\n" });
+  expect(twice).toMatchObject({ code: 2, err: "heddle: token b: no token named b\n" });
   expect(JSON.parse((await run("token", "list", "--json")).out)).toMatchObject([{ name: "a" }]);
 });
 

@@ -37,7 +37,7 @@ test("a refused configuration leaves no stream behind", async () => {
   await expect(connection.log.info()).rejects.toMatchObject({ kind: "missing" });
 });
 
-test("peers and leases by hand become events, and repeating a peer changes nothing", async () => {
+test("peers and leases by hand become events, and repeating one changes nothing", async () => {
   const connection = await nats.connect("hand");
   await connection.createStream(1);
   await storeSample(connection, "hand");
@@ -55,6 +55,7 @@ test("peers and leases by hand become events, and repeating a peer changes nothi
   );
   expect(await run("peer remove lb2")).toBe("peer lb2: sequence 14\n");
   expect(await run("lease reserve 10.5.60.0/24 --for h6")).toBe("lease reserve: sequence 15\n");
+  expect(await run("lease reserve 10.5.60.0/24 --for h6")).toBe("lease reserve: unchanged\n");
   expect(await run("lease revoke 10.5.60.0/24")).toBe("lease revoke: sequence 16\n");
   expect(await run("lease release --node h1")).toBe("lease release: sequence 17\n");
   expect(await run("events --from 12")).not.toMatch(/void|quarantined/);

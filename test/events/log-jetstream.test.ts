@@ -6,6 +6,7 @@ import { type Append, type EventLog, LogError, type Recorded } from "../../src/e
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import { bytes, take, text } from "../support/contract-log.ts";
 import { follow, until } from "../support/follow-log.ts";
+import { kindOf } from "../support/kind-of.ts";
 import { TestNats } from "../support/nats.ts";
 import { deleteMessage, deleteStream, makeStream } from "../support/nats-admin.ts";
 
@@ -321,15 +322,6 @@ async function count(batches: AsyncIterable<readonly Recorded[]>): Promise<numbe
   let total = 0;
   for await (const batch of batches) total += batch.length;
   return total;
-}
-
-async function kindOf(call: Promise<unknown>): Promise<string> {
-  try {
-    await call;
-    return "none";
-  } catch (error) {
-    return error instanceof LogError ? error.kind : String(error);
-  }
 }
 
 async function lastSeq(): Promise<number> {

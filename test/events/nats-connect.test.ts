@@ -1,9 +1,9 @@
 // Connecting to a real nats-server that is not there yet, goes away or never answers.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { LogError } from "../../src/events/log.ts";
 import { connectLog } from "../../src/events/log-jetstream.ts";
 import { bytes } from "../support/contract-log.ts";
+import { kindOf } from "../support/kind-of.ts";
 import { TestNats } from "../support/nats.ts";
 
 const FABRIC = "t-1";
@@ -61,13 +61,4 @@ describe("connection", () => {
 
 function message(id: string) {
   return { subject: `heddle.${FABRIC}.node.h1.lease`, payload: bytes(id), id };
-}
-
-async function kindOf(call: Promise<unknown>): Promise<string> {
-  try {
-    await call;
-    return "none";
-  } catch (error) {
-    return error instanceof LogError ? error.kind : String(error);
-  }
 }

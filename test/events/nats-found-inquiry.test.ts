@@ -2,19 +2,11 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
+import { askerAndHost } from "../support/asker-and-host.ts";
 import { until } from "../support/fabric.ts";
-import { TestNats } from "../support/nats.ts";
+import type { TestNats } from "../support/nats.ts";
 
 const LIMIT_MS = 10_000;
-const CONFIG = `
-authorization {
-  users: [
-    { user: admin, password: "x" }
-    { user: h1, password: "x", permissions: {
-        publish: { allow: ["heddle-answer.t.h1_example_org.*", "$JS.API.INFO"] }
-        subscribe: { allow: ["_INBOX_h1.>", "heddle-ask.t.found.>"] } } }
-  ]
-}`;
 const SELF = "h1.example.org";
 
 let nats: TestNats;
@@ -22,11 +14,10 @@ let asker: LogConnection;
 let host: LogConnection;
 
 beforeAll(async () => {
-  nats = await TestNats.start(CONFIG);
-  const as = (user: string): string => nats.url.replace("//", `//${user}:x@`);
-  asker = await nats.connect("t", { servers: as("admin") });
-  host = await nats.connect("t", { servers: as("h1"), inboxPrefix: "_INBOX_h1" });
-  await until("connected", LIMIT_MS, () => asker.connected() && host.connected());
+  ({ nats, asker, host } = await askerAndHost({
+    publish: "heddle-answer.t.h1_example_org.*",
+    subscribe: "heddle-ask.t.found.>",
+  }));
 });
 
 afterAll(() => nats.close());

@@ -5,29 +5,19 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect } from "@nats-io/transport-node";
 import type { AppliedAnswer, AppliedQuestion } from "../../src/events/inquiry.ts";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
+import { askerAndHost } from "../support/asker-and-host.ts";
 import { until } from "../support/fabric.ts";
-import { TestNats } from "../support/nats.ts";
-
-const FABRIC = "t";
-const CONFIG = `
-authorization {
-  users: [
-    { user: admin, password: "x" }
-    { user: h1, password: "x", permissions: {
-        publish: { allow: ["heddle-answer.t.h1.*", "$JS.API.INFO"] }
-        subscribe: { allow: ["_INBOX_h1.>", "heddle-ask.t.applied"] } } }
-  ]
-}`;
+import type { TestNats } from "../support/nats.ts";
 
 let nats: TestNats;
 let asker: LogConnection;
 let host: LogConnection;
 
 beforeAll(async () => {
-  nats = await TestNats.start(CONFIG);
-  const as = (user: string): string => nats.url.replace("//", `//${user}:x@`);
-  asker = await nats.connect(FABRIC, { servers: as("admin") });
-  host = await nats.connect(FABRIC, { servers: as("h1"), inboxPrefix: "_INBOX_h1" });
+  ({ nats, asker, host } = await askerAndHost({
+    publish: "heddle-answer.t.h1.*",
+    subscribe: "heddle-ask.t.applied",
+  }));
 });
 
 afterAll(() => nats.close());

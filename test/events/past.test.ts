@@ -18,9 +18,10 @@ function logOf(firstSeq = 1, stored = records): EventLog {
     info: async () => ({ created: "x", firstSeq, lastSeq: stored.length, server: "2.9.10" }),
     get: unused,
     append: unused,
-    async *read(from) {
-      for (let i = from - 1; i < stored.length; i += 2) yield stored.slice(i, i + 2);
-      await new Promise(() => undefined);
+    async *read(from, _signal, last) {
+      const wanted = stored.slice(0, last);
+      for (let i = from - 1; i < wanted.length; i += 2) yield wanted.slice(i, i + 2);
+      if (last === undefined) await new Promise(() => undefined);
     },
   };
 }

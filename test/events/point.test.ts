@@ -1,5 +1,11 @@
 import { expect, test } from "bun:test";
-import { formatDuration, instantOf, parseDuration, parsePoint } from "../../src/events/point.ts";
+import {
+  formatDuration,
+  instantOf,
+  isoTime,
+  parseDuration,
+  parsePoint,
+} from "../../src/events/point.ts";
 
 test("durations are sums of numbers with units", () => {
   const cases: readonly [string, number | null][] = [
@@ -53,4 +59,10 @@ test("durations are told in their two largest units", () => {
     "1d",
     "1d1h",
   ]);
+});
+
+test("a duration from now ends at a time that can be written", () => {
+  expect(parseDuration("36500d")).toBe(100 * 365 * 86_400_000);
+  expect(isoTime(Date.now() + (parseDuration("36500d") ?? 0))).toStartWith("21");
+  for (const text of ["36501d", "999999999d", "36500d1ms"]) expect(parseDuration(text)).toBeNull();
 });

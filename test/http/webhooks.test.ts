@@ -96,6 +96,15 @@ test("events after it was added come signed, in order, as CloudEvents", async ()
   });
 });
 
+test("nothing from before it was added comes, though its cursor begins there", async () => {
+  const addedSeq = (await degraded("h0")) + 1;
+  await hook.connection.webhooks.open(`ci-${addedSeq}`, 1);
+  expect((await add()).seq).toBe(addedSeq);
+  const after = await degraded("h1");
+  await receiver.count(1);
+  expect(receiver.seqs()).toEqual([after]);
+});
+
 test("the secret of each key of the list verifies, and a wrong one does not", async () => {
   const { secret } = await add();
   const second = await hook.another({

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { inject, injectSteadily, type Sender } from "../support/inject.ts";
 import { requireRoot } from "../support/netns.ts";
-import { ACK, build, concat, l3Length, type PacketSpec } from "../support/packet.ts";
+import { build, concat, l3Length, udpSpec } from "../support/packet.ts";
 import { packetsIn } from "../support/snmp.ts";
 import {
   makeTunnelPair,
@@ -28,25 +28,6 @@ const PATHS: readonly [string, PairOptions][] = [
   ["an IPv6 underlay", { underlay: 6 }],
 ];
 
-const specOf = (family: 4 | 6): PacketSpec => ({
-  family,
-  protocol: "udp",
-  from: 2,
-  to: 1,
-  sourcePort: 9,
-  destinationPort: 9,
-  tos: 0,
-  ttl: 9,
-  dontFragment: true,
-  id: 1,
-  sequence: 0,
-  ack: 0,
-  flags: ACK,
-  window: 0,
-  options: new Uint8Array(),
-  payload: new Uint8Array(40).fill(0x5a),
-});
-
 type Who = "stranger" | "peer" | "peer by another port";
 
 function senderOf(who: Who, underlay: 4 | 6): Sender {
@@ -65,7 +46,7 @@ function altered(packet: Uint8Array, at: number, value: number): Uint8Array {
 type Crafted = [what: string, who: Who, payload: Uint8Array, reason: string];
 
 function craftedOf(family: 4 | 6): Crafted[] {
-  const spec = specOf(family);
+  const spec = udpSpec(family, { dontFragment: true });
   const good = build(spec);
   const lengthAt = family === 4 ? 2 : 4;
   const named = (what: string) => `IPv${family}, ${what}`;
@@ -84,7 +65,7 @@ function craftedOf(family: 4 | 6): Crafted[] {
   return cases.map(([what, ...rest]) => [named(what), ...rest]);
 }
 
-const four = build(specOf(4));
+const four = build(udpSpec(4, { dontFragment: true }));
 const CRAFTED: Crafted[] = [
   ...craftedOf(4),
   ...craftedOf(6),
@@ -141,7 +122,7 @@ describe.if(root).each(PATHS)("hostile datagrams, by %s", (_name, options) => {
 
   test.each([4, 6] as const)("IPv%s from the right peer is delivered", async (family) => {
     const [before, arrived] = [countsOf(pair), packetsIn(pair.one.pod)];
-    const payloads = Array<Uint8Array>(COUNT).fill(build(specOf(family)));
+    const payloads = Array<Uint8Array>(COUNT).fill(build(udpSpec(family, { dontFragment: true })));
     inject(pair, senderOf("peer", underlay), payloads);
     const { drops } = await seen(pair, before, COUNT);
     expect(drops).toBe(before.drops);

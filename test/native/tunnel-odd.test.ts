@@ -6,15 +6,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import * as fc from "fast-check";
 import { inject } from "../support/inject.ts";
 import { requireRoot } from "../support/netns.ts";
-import {
-  ACK,
-  build,
-  buildSuper,
-  checksum,
-  concat,
-  type PacketSpec,
-  VNET,
-} from "../support/packet.ts";
+import { build, buildSuper, checksum, concat, udpSpec, VNET } from "../support/packet.ts";
 import { kernelCounts } from "../support/snmp.ts";
 import {
   makeTunnelPair,
@@ -39,26 +31,6 @@ const PATHS: readonly [string, PairOptions][] = [
   ["threads that merge nothing", { features: { ...USERSPACE, "vnet-header": false } }],
   ["an IPv6 underlay", { underlay: 6 }],
 ];
-
-const specOf = (family: 4 | 6, change: Partial<PacketSpec> = {}): PacketSpec => ({
-  family,
-  protocol: "udp",
-  from: 2,
-  to: 1,
-  sourcePort: 9,
-  destinationPort: 9,
-  tos: 0,
-  ttl: 9,
-  dontFragment: false,
-  id: 1,
-  sequence: 0,
-  ack: 0,
-  flags: ACK,
-  window: 0,
-  options: new Uint8Array(),
-  payload: new Uint8Array(40).fill(0x5a),
-  ...change,
-});
 
 /** An IPv4 packet sent on to another address, its header mended, its UDP checksum left out. */
 function readdressed(packet: Uint8Array, to: string): Uint8Array {
@@ -113,7 +85,7 @@ function expectAlive({ pair }: Site): void {
 }
 
 async function dropsPadding(site: Site, family: 4 | 6): Promise<void> {
-  const packet = build(specOf(family));
+  const packet = build(udpSpec(family));
   const padded = concat(packet, new Uint8Array(99).fill(0xee));
   const { before, after } = await send(site, ...many(padded));
   expect((after.rx_bytes ?? 0) - (before.rx_bytes ?? 0)).toBe(COUNT * packet.length);
@@ -122,20 +94,20 @@ async function dropsPadding(site: Site, family: 4 | 6): Promise<void> {
 async function leavesDamageToPod(site: Site, family: 4 | 6): Promise<void> {
   const name = family === 4 ? "UdpInCsumErrors" : "Udp6InCsumErrors";
   const bad = inPod(site, name);
-  await send(site, ...many(damaged(build(specOf(family)))));
+  await send(site, ...many(damaged(build(udpSpec(family)))));
   await untilValue(() => (inPod(site, name) === bad + COUNT ? true : null));
 }
 
 async function mergesNoDamage(site: Site): Promise<void> {
   const [ports, bad] = [inPod(site, "UdpNoPorts"), inPod(site, "UdpInCsumErrors")];
-  const good = build(specOf(4));
+  const good = build(udpSpec(4));
   await send(site, good, good, damaged(good), good, good);
   await untilValue(() => (inPod(site, "UdpNoPorts") === ports + 4 ? true : null));
   expect(inPod(site, "UdpInCsumErrors")).toBe(bad + 1);
 }
 
-const inner = build(specOf(4));
-const nested = build(specOf(4, { sourcePort: PORT, destinationPort: PORT, payload: inner }));
+const inner = build(udpSpec(4));
+const nested = build(udpSpec(4, { sourcePort: PORT, destinationPort: PORT, payload: inner }));
 
 async function nestsForPod(site: Site): Promise<void> {
   const before = inPod(site, "UdpNoPorts");
@@ -160,17 +132,17 @@ async function nestsForHost(site: Site): Promise<void> {
 }
 
 function passesFragments({ pair }: Site, family: 4 | 6): void {
-  const ping = ["ping", "-n", "-c2", "-i", "0.01", "-W2", "-s", "5000", podIp(2, family)];
+  const ping = ["ping", "-n", "-c2", "-i", "0.01", "-s", "5000", podIp(2, family)];
   // The first may only teach the pod the size that fits.
-  Bun.spawnSync(["ip", "netns", "exec", pair.one.pod.name, ...ping]);
-  pair.one.pod.exec(ping);
+  Bun.spawnSync(["ip", "netns", "exec", pair.one.pod.name, ...ping, "-W0.1"]);
+  pair.one.pod.exec([...ping, "-W2"]);
 }
 
 async function cutsWhatMayBe(site: Site): Promise<void> {
   const [whole, parts] = [inPod(site, "IpReasmOKs"), inPod(site, "IpReasmReqds")];
   const payload = new Uint8Array(8000).fill(0x5a);
-  await send(site, build(specOf(4, { payload, dontFragment: true })));
-  await send(site, build(specOf(4, { payload })));
+  await send(site, build(udpSpec(4, { payload, dontFragment: true })));
+  await send(site, build(udpSpec(4, { payload })));
   await untilValue(() => (inPod(site, "IpReasmOKs") === whole + 1 ? true : null));
   // The fragments of one only.
   expect(inPod(site, "IpReasmReqds") - parts).toBe(6);
@@ -180,7 +152,7 @@ async function survivesLies(site: Site): Promise<void> {
   for (const protocol of ["tcp", "udp"] as const) {
     for (const [more, size] of [0, 1, 7, 1400, 30_000, 65_535].entries()) {
       const payload = new Uint8Array(20_000 + more);
-      const spec = specOf(4, { protocol, payload, dontFragment: true, id: size });
+      const spec = udpSpec(4, { protocol, payload, dontFragment: true, id: size });
       await send(site, buildSuper(spec, 1000).slice(VNET));
     }
   }
@@ -189,8 +161,8 @@ async function survivesLies(site: Site): Promise<void> {
 
 async function survivesNoise(site: Site): Promise<void> {
   const specs = FAMILIES.flatMap((family) => [
-    build(specOf(family)),
-    build(specOf(family, { protocol: "tcp", payload: new Uint8Array(900) })),
+    build(udpSpec(family)),
+    build(udpSpec(family, { protocol: "tcp", payload: new Uint8Array(900) })),
   ]);
   const change = fc.tuple(fc.constantFrom(...specs), fc.nat(60), fc.nat(255), fc.nat(1000));
   const changed = fc.sample(change, { numRuns: 1000, seed: 5 }).map(([packet, at, byte, cut]) => {

@@ -44,7 +44,7 @@ const without = (capability: string) => `exec setpriv --bounding-set -${capabili
 
 describe.if(root)("a process that cannot have a tunnel is told why", () => {
   test.each([
-    ["no device file", `${COVER} exec`, /\/dev\/net\/tun is missing: give this container the dev/],
+    ["no device file", `${COVER} exec`, /\/dev\/net\/tun is missing: modprobe tun, or give /],
     ["no driver", `${COVER} mknod /dev/net/tun c 10 254; exec`, /no TUN driver: modprobe tun/],
     [
       "a device file that it may not open",

@@ -46,6 +46,11 @@ interface Case {
   readonly mtu: number;
 }
 
+interface Lease {
+  readonly node: string;
+  readonly subnets: readonly string[];
+}
+
 const tunnel4 = { family: "ipv4", device: "heddle.1", mtu: 1450 } as const;
 const tunnel6 = { family: "ipv6", device: "heddle-v6.1", mtu: 1430 } as const;
 
@@ -122,9 +127,10 @@ describe.skipIf(!requireRoot("connectivity"))("three hosts", () => {
   test.each(CASES)("$name: exactly the promised objects, and all pairs ping", async (it) => {
     const fabric = await fabricOf(it);
     await started(fabric);
+    const leases = leasesOf(fabric);
     for (const name of NAMES) {
       expect(viewOf(fabric, name)).toEqual(expectedView(fabric, it, name));
-      expect(readFileSync(fabric.host(name).subnetFile, "utf8")).toBe(subnetEnv(fabric, it, name));
+      expect(readFileSync(fabric.host(name).subnetFile, "utf8")).toBe(subnetEnv(leases, it, name));
       expect(forwarding(fabric, name, it.families)).toEqual(it.families.map(() => "1"));
     }
     await pingAll(fabric, NAMES);
@@ -221,12 +227,12 @@ function expectedRules(families: readonly Family[]): Row[] {
   ];
 }
 
-function subnetEnv(fabric: TestFabric, it: Case, name: string): string {
-  // The lease is taken from the log; the rest of the file from the configuration.
-  const leases = JSON.parse(fabric.heddle("leases", "--json").out) as {
-    node: string;
-    subnets: string[];
-  }[];
+function leasesOf(fabric: TestFabric): Lease[] {
+  return JSON.parse(fabric.heddle("leases", "--json").out) as Lease[];
+}
+
+/** The lease is taken from the log; the rest of the file from the configuration. */
+function subnetEnv(leases: readonly Lease[], it: Case, name: string): string {
   const own = leases.find(({ node }) => node === name)?.subnets ?? [];
   const four = own.find((cidr) => !cidr.includes(":"))?.replace(".0/", ".1/");
   const six = own.find((cidr) => cidr.includes(":"))?.replace("::/", "::1/");

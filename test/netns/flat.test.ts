@@ -203,7 +203,7 @@ async function broadcastReachesAll(fabric: TestFabric, all: readonly Container[]
   if (first === undefined) throw new Error("no container");
   if (first.ipv4 !== null) {
     const wanted = others.map(({ ipv4 }) => ipv4 ?? "");
-    await answeredBy(fabric, first, ["ping", "-n", "-b", "-c1", "-W1", "10.5.255.255"], wanted);
+    await answeredBy(fabric, first, ["ping", "-n", "-b", "10.5.255.255"], wanted);
   }
   const linkLocal = others.map(({ netns }) => {
     const [row] = rows(fabric, netns, [
@@ -220,22 +220,19 @@ async function broadcastReachesAll(fabric: TestFabric, all: readonly Container[]
     const found = (row?.addr_info ?? []) as Row[];
     return String(found.find(({ local }) => local !== undefined)?.local);
   });
-  await answeredBy(fabric, first, ["ping", "-n", "-c1", "-W1", "ff02::1%eth0"], linkLocal);
+  await answeredBy(fabric, first, ["ping", "-n", "ff02::1%eth0"], linkLocal);
 }
 
 async function answeredBy(
   fabric: TestFabric,
   from: Container,
-  [program = "", ...args]: readonly string[],
+  command: readonly string[],
   wanted: readonly string[],
 ): Promise<void> {
-  await until(`${wanted.join(", ")} answer to ${args.at(-1)}`, 10_000, () => {
-    // ping ends with the first answer unless it has a deadline.
-    const ran = fabric.exec(from.netns, [
-      program,
-      "-w1",
-      ...args.map((a) => (a === "-c1" ? "-c9" : a)),
-    ]);
+  // Each packet is answered by all; ping ends with the first answer to the last.
+  const several = [...command, "-c5", "-i0.05", "-W1"];
+  await until(`${wanted.join(", ")} answer to ${command.at(-1)}`, 10_000, () => {
+    const ran = fabric.exec(from.netns, several);
     return wanted.every((ip) => new RegExp(`from ${ip}[%:]`).test(ran.out));
   });
 }

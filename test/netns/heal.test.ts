@@ -4,7 +4,16 @@
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { type DriftWatch, type Named, untilNamed, watchDrift } from "../support/drift-watch.ts";
+import {
+  altered,
+  DRIFT_BATCH,
+  type DriftWatch,
+  missing,
+  type Named,
+  stray,
+  untilNamed,
+  watchDrift,
+} from "../support/drift-watch.ts";
 import { TestFabric, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
 import { networkOf, subnetsOf, viewOf } from "../support/overlay.ts";
@@ -27,10 +36,6 @@ interface Damage {
  * tunnel; ENV the subnet file; PID the agent.
  */
 type Place = Readonly<Record<string, string>>;
-
-const missing = (noun: string, words: string): Named => ({ noun, problem: "missing", words });
-const altered = (noun: string, words: string): Named => ({ noun, problem: "altered", words });
-const stray = (noun: string, words: string): Named => ({ noun, problem: "stray", words });
 
 const ANYWHERE: readonly Damage[] = [
   { name: "a peer's route deleted", run: "ip route del $S2", found: missing("route", "$S2") },
@@ -254,9 +259,6 @@ interface Outcome {
   unnamed: string | null;
 }
 
-/** Few enough that the events of a batch have room for every item. */
-const BATCH = 4;
-
 for (const [type, damages] of [
   ["vxlan", [...ANYWHERE, ...VXLAN]],
   ["host-gw", [...ANYWHERE, ...HOST_GW]],
@@ -279,9 +281,9 @@ for (const [type, damages] of [
       const settled = (): boolean => !foreignOf(fabric).includes("tentative");
       await until("the foreign addresses are no longer tentative", 5000, settled);
       foreign = foreignOf(fabric);
-      for (let at = 0; at < damages.length; at += BATCH) {
+      for (let at = 0; at < damages.length; at += DRIFT_BATCH) {
         const known = watch.items("h1").length;
-        const batch = damages.slice(at, at + BATCH);
+        const batch = damages.slice(at, at + DRIFT_BATCH);
         for (const damage of batch) outcomes.set(damage.name, await suffer(fabric, damage, place));
         for (const { name, found } of batch) {
           const outcome = outcomes.get(name);

@@ -2,8 +2,9 @@
 // and not before, follows the log at once, and survives a change of the mode. The log alone tells
 // what it is.
 
-import { afterEach, describe, expect, test } from "bun:test";
-import { Everyone, type EveryoneOptions } from "../support/everyone.ts";
+import { describe, expect, test } from "bun:test";
+import type { Everyone } from "../support/everyone.ts";
+import { everyoneGiven } from "../support/everyone-given.ts";
 import { until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
 
@@ -12,19 +13,7 @@ const ON_MISS = { Type: "vxlan", Mode: "on-miss" };
 const LIMIT_MS = 30_000;
 const root = requireRoot("entries on demand");
 
-let open: Everyone | null = null;
-afterEach(async () => {
-  await open?.close();
-  open = null;
-});
-
-async function given(peers: number, options: EveryoneOptions): Promise<Everyone> {
-  open = new Everyone(options);
-  await open.populate(peers);
-  await open.start();
-  open.attach();
-  return open;
-}
+const given = everyoneGiven();
 
 describe.skipIf(!root)("held entries age", () => {
   test(
@@ -131,12 +120,10 @@ describe.skipIf(!root)("held entries and other configurations", () => {
     "with DirectRouting only peers beyond the link are asked for",
     async () => {
       const Backend = { ...ON_MISS, DirectRouting: true };
-      open = new Everyone({ config: { ...V4, Backend } });
-      const it = open;
-      await it.populate(2);
-      await it.join(9, 9, { publicIp: "203.0.113.9" });
-      await it.start();
-      it.attach();
+      const it = await given(2, {
+        config: { ...V4, Backend },
+        before: (host) => host.join(9, 9, { publicIp: "203.0.113.9" }),
+      });
       expect(await it.pingEach([it.address(9)])).toBe(1);
       expect(it.entries()).toEqual({ neighs: ["10.5.9.0"], fdb: ["203.0.113.9"] });
       const paths = it.agent.status().peers.map(({ node, path }) => `${node} ${path}`);

@@ -3,7 +3,8 @@
 // refused without a question. One namespace stands in for all peers (test/support/everyone.ts).
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { Everyone, type EveryoneOptions, numbers } from "../support/everyone.ts";
+import { numbers } from "../support/everyone.ts";
+import { everyoneGiven } from "../support/everyone-given.ts";
 import { until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
 
@@ -13,21 +14,11 @@ const ON_MISS = { Type: "vxlan", Mode: "on-miss" };
 const LIMIT_MS = 30_000;
 const root = requireRoot("entries on demand");
 
-let open: Everyone | null = null;
+const given = everyoneGiven();
 const busy: Bun.Subprocess[] = [];
-afterEach(async () => {
+afterEach(() => {
   for (const child of busy.splice(0)) child.kill("SIGKILL");
-  await open?.close();
-  open = null;
 });
-
-async function given(peers: number, options: EveryoneOptions): Promise<Everyone> {
-  open = new Everyone(options);
-  await open.populate(peers);
-  await open.start();
-  open.attach();
-  return open;
-}
 
 describe.skipIf(!root)("the first packet to a fresh peer", () => {
   test.each([

@@ -5,9 +5,9 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { ANY_MAC } from "../../src/reconcilers/kernel-state.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
-import type { KernelUnderTest } from "../support/contract-kernel.ts";
 import { modelKernel, realKernel } from "../support/kernel-hosts.ts";
 import { dev, fdb, link, link6, neigh, route, scope, set } from "../support/kernel-objects.ts";
+import type { KernelUnderTest } from "../support/kernel-under-test.ts";
 import { requireRoot } from "../support/netns.ts";
 
 const RUNS = Number(process.env.HEDDLE_RUNS ?? 25);

@@ -8,8 +8,8 @@ import { Monitor } from "../../src/ffi/netlink/monitor.ts";
 import { NetlinkKernel } from "../../src/reconcilers/kernel-netlink.ts";
 import { ANY_MAC, type Link } from "../../src/reconcilers/kernel-state.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
-import { until } from "../support/contract-kernel.ts";
 import { dev, fdb, link, neigh, peerMac, scope, set } from "../support/kernel-objects.ts";
+import { until } from "../support/kernel-under-test.ts";
 import { joinByVeth, makeNetns, type Netns, requireRoot } from "../support/netns.ts";
 
 const LEARNT = "02:00:00:00:07:07";

@@ -134,6 +134,24 @@ if (requireRoot("objects as iproute2 sees them"))
       }
     });
 
+    test("a forwarding entry by another device is reported, replaced and removed", async () => {
+      const entry = fdb(dev, "198.18.0.2");
+      for (const remedy of [set, del]) {
+        await host.apply(set("link", link));
+        host.netns.bridge(
+          `fdb replace ${peerMac} dev ${dev} dst 198.18.0.2 via far0 self permanent`,
+        );
+        const found = (await host.kernel.observe(scope)).fdb.get(keyOf.fdb(entry));
+        expect(found?.via).toBe("far0");
+        await host.apply({ ...remedy("fdb", entry), found: found ?? null } as Op);
+        const left = host.netns.bridgeJson(`fdb show dev ${dev}`);
+        expect(left.map(({ dst, viaIf }) => [dst, viaIf])).toEqual(
+          remedy === set ? [["198.18.0.2", undefined]] : [],
+        );
+        await host.apply(del("link", link));
+      }
+    });
+
     test("forwarding that we switched wakes nobody, switched by others it does", async () => {
       const path = "net/ipv4/ip_forward";
       const values = { links: [], routeDevs: [], sysctls: [path], rules: [] };

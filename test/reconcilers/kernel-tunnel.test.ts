@@ -65,6 +65,8 @@ class FakeTunnel implements TunnelHandle {
     return [
       feature("vnet-header", true, null),
       feature("kernel-encap", false, 95),
+      feature("kernel-decap", false, 22),
+      feature("tun-tso4", false, 22),
       feature("tun-uso", false, null),
       feature("tun-napi", false, null, false),
     ];
@@ -332,6 +334,8 @@ describe("a kernel with a tunnel", () => {
       features: [
         { name: "vnet-header", on: true, reason: null },
         { name: "kernel-encap", on: false, reason: "EOPNOTSUPP" },
+        { name: "kernel-decap", on: false, reason: "EINVAL, as before Linux 6.6" },
+        { name: "tun-tso4", on: false, reason: "EINVAL" },
         { name: "tun-uso", on: false, reason: "needs another feature" },
         { name: "tun-napi", on: false, reason: "not wanted" },
       ],

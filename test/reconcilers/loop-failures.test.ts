@@ -2,6 +2,14 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { KernelState } from "../../src/reconcilers/kernel-state.ts";
 import { fabric, host, stopLoops } from "../support/loop-host.ts";
 
+/** A name without a number has no addresses of its own. */
+const OTHER = {
+  publicIp: "198.18.0.9",
+  publicIpv6: null,
+  vtepMac: "02:00:00:00:00:09",
+  vtepMacV6: null,
+};
+
 afterEach(stopLoops);
 
 describe("failures", () => {
@@ -108,12 +116,22 @@ describe("failures", () => {
     kernel.refuse = (op) => (op.noun === "link" ? "ENODEV no underlay" : null);
     await settle();
     expect(kernel.applied.filter((op) => op.includes("heddle.1"))).toEqual(["set link heddle.1"]);
-    expect([...(rounds[0]?.failures ?? [])]).toEqual([
-      ["host", "link heddle.1: ENODEV no underlay"],
-    ]);
+    expect([...(rounds[0]?.failures ?? [])]).toEqual([[null, "link heddle.1: ENODEV no underlay"]]);
     kernel.refuse = () => null;
     await clock.advance(100);
     expect<KernelState>(kernel.state).toEqual(plan.kernel);
+  });
+
+  test("of the host are told from those of a peer, whatever that is called", async () => {
+    const log = fabric().join("host", OTHER).claim("host", ["10.5.9.0/24"]);
+    const seen = host(log);
+    const { kernel, settle } = seen;
+    kernel.refuse = ({ noun, key }) => (noun === "rule" || key === "10.5.9.0/24 0" ? "no" : null);
+    await settle();
+    expect([...seen.last.failures]).toEqual([
+      ["host", "route 10.5.9.0/24 0: no"],
+      [null, "rule inet heddle_blue: no"],
+    ]);
   });
 
   test("a device of another fabric is left to it, and said to be in the way", async () => {
@@ -123,7 +141,7 @@ describe("failures", () => {
     kernel.state.links.set(link.name, { ...link, alias: "heddle green" });
     await settle();
     expect(kernel.state.links.get(link.name)?.alias).toBe("heddle green");
-    expect(rounds[0]?.failures.get("host")).toContain("belongs to another fabric ('heddle green')");
+    expect(rounds[0]?.failures.get(null)).toContain("belongs to another fabric ('heddle green')");
   });
 
   test("what the kernel accepts and ignores is a failure and not an endless loop", async () => {
@@ -131,7 +149,7 @@ describe("failures", () => {
     kernel.ignore = (op) => op.noun === "rule";
     await settle();
     expect(rounds).toHaveLength(1);
-    expect(rounds[0]?.failures.get("host")).toContain("accepted, yet still missing");
+    expect(rounds[0]?.failures.get(null)).toContain("accepted, yet still missing");
     await clock.advance(1000);
     expect(rounds.length).toBeLessThan(6);
   });

@@ -2,61 +2,21 @@
 
 import { describe, expect, test } from "bun:test";
 import { describe as command, driftOf } from "../../src/reconcilers/describe.ts";
-import {
-  type Addr,
-  ANY_MAC,
-  type Fdb,
-  keyOf,
-  type Link,
-  type Neigh,
-  type Route,
-} from "../../src/reconcilers/kernel-state.ts";
+import { type Addr, ANY_MAC, keyOf, type Link } from "../../src/reconcilers/kernel-state.ts";
 import { deviceName } from "../../src/reconcilers/link.ts";
 import { nouns } from "../../src/reconcilers/nouns.ts";
 import { onlinkTest } from "../../src/reconcilers/onlink.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
 import { ruleTable } from "../../src/reconcilers/rule.ts";
 import { sysctlDevice } from "../../src/reconcilers/sysctl.ts";
+import * as kernelObjects from "../support/kernel-objects.ts";
 
 const BY = { fabric: "blue", devices: new Set(["heddle.1"]), learning: new Set<string>() };
 
-const link: Link = {
-  name: "heddle.1",
-  kind: "vxlan",
-  vni: 1,
-  port: 8472,
-  local: "198.18.0.1",
-  underlay: "eth0",
-  learning: false,
-  gbp: false,
-  mac: "02:00:00:00:00:01",
-  mtu: 1450,
-  up: true,
-  alias: "heddle blue",
-};
-const route: Route = {
-  dst: "10.5.2.0/24",
-  via: "10.5.2.0",
-  dev: "heddle.1",
-  onlink: true,
-  metric: 0,
-  protocol: 104,
-  extra: null,
-};
-const neigh: Neigh = {
-  dev: "heddle.1",
-  ip: "10.5.2.0",
-  mac: "02:00:00:00:00:02",
-  permanent: true,
-  protocol: 104,
-};
-const fdb: Fdb = {
-  dev: "heddle.1",
-  mac: "02:00:00:00:00:02",
-  dst: "198.18.0.2",
-  permanent: true,
-  extra: null,
-};
+const link: Link = { ...kernelObjects.link, alias: "heddle blue" };
+const route = kernelObjects.route("heddle.1", "10.5.2.0/24", "10.5.2.0");
+const neigh = kernelObjects.neigh("heddle.1", "10.5.2.0", "02:00:00:00:00:02");
+const fdb = kernelObjects.fdb("heddle.1", "198.18.0.2", "02:00:00:00:00:02");
 const addr: Addr = { dev: "heddle.1", address: "10.5.1.0/32" };
 
 describe("ours", () => {
@@ -134,6 +94,21 @@ describe("in words", () => {
       "bridge fdb del 02:00:00:00:00:02 dev heddle.1 dst 198.18.0.2 self",
     );
     expect(gone("addr", addr)).toBe("ip addr del 10.5.1.0/32 dev heddle.1");
+  });
+
+  test("a name from the log is one word to a shell, whatever is in it", () => {
+    const dev = "$(id);'x' y";
+    const via = { ...fdb, via: dev };
+    for (const op of [
+      set({ noun: "link", object: { ...link, underlay: dev } }),
+      set({ noun: "route", object: { ...route, dev } }),
+      set({ noun: "fdb", object: via }),
+      { verb: "del", noun: "fdb", key: "", object: via, found: via } as Op,
+    ]) {
+      const [first = ""] = command(op).split(" && ");
+      const { stdout } = Bun.spawnSync(["sh", "-c", `printf '%s\\n' ${first}`]);
+      expect(stdout.toString().split("\n")).toContain(dev);
+    }
   });
 
   test("drift says what was found and what was wanted", () => {

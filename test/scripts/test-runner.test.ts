@@ -21,6 +21,8 @@ const summary = (pass: number, fail: number, files: number): string =>
 describe("selection", () => {
   test("every file belongs to exactly one tier, unit if to no other", () => {
     expect(ALL.map(tierOf)).toEqual(["unit", "unit", "sim", "netns", "e2e"]);
+    expect(tierOf("test/e2e/many.test.ts")).toBe("alone");
+    expect(tierOf("test/netns/many.test.ts")).toBe("netns");
     expect([...select([], ALL).files.values()].flat().toSorted()).toEqual(ALL.toSorted());
   });
 

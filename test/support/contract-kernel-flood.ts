@@ -1,12 +1,18 @@
 // What every Kernel must do for the modes of vxlan without a control plane: many entries for the
 // MAC that nobody has, multicast groups, learning, and devices as ports of somebody's bridge.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import { ANY_MAC, type Fdb, keyOf, type Link } from "../../src/reconcilers/kernel-state.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
-import { type Foreign, type KernelUnderTest, until } from "./contract-kernel.ts";
 import { del, dev, dev6, fdb, link, link6, peerMac, route, scope, set } from "./kernel-objects.ts";
+import {
+  errnos,
+  type Foreign,
+  hostForEach,
+  type KernelUnderTest,
+  until,
+} from "./kernel-under-test.ts";
 
 const LEARNT = "02:00:00:00:07:07";
 const learning: Link = { ...link, learning: true };
@@ -16,20 +22,13 @@ const toGroup = (of: string, dst: string): Fdb => ({ ...fdb(of, dst, ANY_MAC), v
 
 export function contractKernelFlood(name: string, make: () => KernelUnderTest): void {
   describe(name, () => {
-    let host: KernelUnderTest;
     let kernel: Kernel;
     let foreign: Foreign;
-
-    beforeEach(() => {
-      host = make();
+    hostForEach(make, (host) => {
       ({ kernel, foreign } = host);
     });
-    afterEach(() => host.dispose());
 
-    const apply = async (...ops: Op[]) => {
-      const outcomes = await kernel.apply(ops);
-      return outcomes.map((outcome) => (outcome.ok ? 0 : outcome.errno));
-    };
+    const apply = async (...ops: Op[]) => errnos(await kernel.apply(ops));
     const entries = async () => Array.from((await kernel.observe(scope)).fdb.keys()).sort();
     const replicas = [2, 3, 4].map((n) => fdb(dev, `198.18.0.${n}`, ANY_MAC));
     const replicaKeys = replicas.map(keyOf.fdb);

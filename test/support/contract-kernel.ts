@@ -1,11 +1,11 @@
 // What every Kernel must do. Run against the model and against the real kernel in a fresh
 // namespace; a difference is a bug of the model.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
-import { type KernelState, keyOf, type RuleTable } from "../../src/reconcilers/kernel-state.ts";
+import { type KernelState, keyOf } from "../../src/reconcilers/kernel-state.ts";
 import { mapOf } from "../../src/reconcilers/nouns.ts";
-import type { Op, OpOutcome } from "../../src/reconcilers/op.ts";
+import type { Op } from "../../src/reconcilers/op.ts";
 import {
   del,
   dev,
@@ -20,39 +20,14 @@ import {
   set,
   table,
 } from "./kernel-objects.ts";
+import {
+  errnos,
+  type Foreign,
+  hostForEach,
+  type KernelUnderTest,
+  until,
+} from "./kernel-under-test.ts";
 
-/** Changes that somebody else makes, by other means than the Kernel under test. */
-export interface Foreign {
-  delRoute(dst: string): void;
-  /** Replaces with the same key: destination and metric. */
-  replaceRoute(dst: string, via: string, dev: string): void;
-  delNeigh(dev: string, ip: string): void;
-  delFdb(dev: string, mac: string, dst: string): void;
-  delAddr(dev: string, address: string): void;
-  setUp(dev: string, up: boolean): void;
-  delLink(dev: string): void;
-  /** A bridge of that name. */
-  addBridge(name: string): void;
-  /** An entry that the device might have learnt. */
-  learn(dev: string, mac: string, dst: string): void;
-  /** Appends a rule `counter` to a chain. */
-  addRule(table: RuleTable, chain: string): void;
-  /** Whether a device exists, as an independent reader sees it. */
-  hasLink(dev: string): boolean;
-}
-
-/**
- * A host with eth0 (198.18.0.1/24, 2001:db8::1/64, up, default route via 198.18.0.254) and eth1
- * (198.18.1.1/24, up).
- */
-export interface KernelUnderTest {
-  readonly kernel: Kernel;
-  readonly foreign: Foreign;
-  dispose(): void;
-}
-
-const errnos = (outcomes: readonly OpOutcome[]) =>
-  outcomes.map((outcome) => (outcome.ok ? 0 : outcome.errno));
 const keys = (state: KernelState) => ({
   links: Array.from(state.links.keys()).sort(),
   addrs: Array.from(state.addrs.keys()).sort(),
@@ -61,22 +36,13 @@ const keys = (state: KernelState) => ({
   fdb: Array.from(state.fdb.keys()).sort(),
 });
 
-/** Resolves when `condition` holds; the test's own time limit ends a wait in vain. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate);
-}
-
 export function contractKernel(name: string, make: () => KernelUnderTest): void {
   describe(name, () => {
-    let host: KernelUnderTest;
     let kernel: Kernel;
     let foreign: Foreign;
-
-    beforeEach(() => {
-      host = make();
+    hostForEach(make, (host) => {
       ({ kernel, foreign } = host);
     });
-    afterEach(() => host.dispose());
 
     const apply = async (...ops: Op[]) => errnos(await kernel.apply(ops));
     const build = async () => {

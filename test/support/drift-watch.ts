@@ -40,6 +40,9 @@ export function watchDrift(fabric: TestFabric): DriftWatch {
   };
 }
 
+/** Damages whose events a test may wait for together: one event has room for 32 items. */
+export const DRIFT_BATCH = 4;
+
 /** What an event must say: the noun, what was wrong with it, and words that name the object. */
 export interface Named {
   readonly noun: string;
@@ -47,13 +50,28 @@ export interface Named {
   readonly words: string;
 }
 
-/** Resolves when an item after the first `known` of `node` is as named. */
+export const missing = (noun: string, words: string): Named => ({
+  noun,
+  problem: "missing",
+  words,
+});
+export const altered = (noun: string, words: string): Named => ({
+  noun,
+  problem: "altered",
+  words,
+});
+export const stray = (noun: string, words: string): Named => ({ noun, problem: "stray", words });
+
+/**
+ * Resolves when an item after the first `known` of `node` is as named, with the number of items up
+ * to and with it: they come in the order of what happened.
+ */
 export async function untilNamed(
   watch: DriftWatch,
   node: string,
   known: number,
   { noun, problem, words }: Named,
-): Promise<void> {
+): Promise<number> {
   const matches = (item: DriftItem): boolean =>
     item.noun === noun &&
     item.problem === problem &&
@@ -65,4 +83,5 @@ export async function untilNamed(
   } catch (error) {
     throw new Error(`events name ${JSON.stringify(fresh())}`, { cause: error });
   }
+  return known + fresh().findIndex(matches) + 1;
 }

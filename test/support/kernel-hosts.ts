@@ -2,9 +2,9 @@
 // once in the model, each with somebody else's hands on it.
 
 import { NetlinkKernel } from "../../src/reconcilers/kernel-netlink.ts";
-import type { Foreign, KernelUnderTest } from "./contract-kernel.ts";
 import { hostLink, KernelModel } from "./kernel-model.ts";
 import { fdb, route } from "./kernel-objects.ts";
+import type { Foreign, KernelUnderTest } from "./kernel-under-test.ts";
 import { joinByVeth, makeNetns, type Netns } from "./netns.ts";
 
 function realForeign(netns: Netns): Foreign {

@@ -3,6 +3,8 @@
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { connect, nkeys } from "@nats-io/transport-node";
 
+const NANOS_PER_MS = 1e6;
+
 export function makeStream(
   url: string,
   config: Partial<StreamConfig> & { name: string },
@@ -22,6 +24,20 @@ export function deleteMessage(url: string, stream: string, seq: number): Promise
   return administer(url, async (jsm) => {
     await jsm.streams.deleteMessage(stream, seq);
   });
+}
+
+/** Sets how long a consumer's message may be out unacknowledged; returns what it was, in ms. */
+export async function setAckWait(
+  url: string,
+  { stream, consumer }: { readonly stream: string; readonly consumer: string },
+  ackWaitMs: number,
+): Promise<number> {
+  let was = 0;
+  await administer(url, async (jsm) => {
+    was = ((await jsm.consumers.info(stream, consumer)).config.ack_wait ?? 0) / NANOS_PER_MS;
+    await jsm.consumers.update(stream, consumer, { ack_wait: ackWaitMs * NANOS_PER_MS });
+  });
+  return was;
 }
 
 /** The cluster member that leads a stream; throws while there is none. */

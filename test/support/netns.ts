@@ -95,14 +95,22 @@ export function makeNetns(): Netns {
   return netns;
 }
 
+let wires = 0;
+
 /**
  *   a: eth0 ──── eth0 :b      (device names and addresses as given; both ends up)
+ *
+ * No two ends have the same index: of an end whose index is its peer's the kernel may tell only
+ * after a second that it has a carrier (linkwatch_urgent_event in net/core/link_watch.c), and that
+ * long it knows no IPv6 neighbour.
  */
 export function joinByVeth(
   a: { readonly netns: Netns; readonly dev: string; readonly addresses: readonly string[] },
   b: { readonly netns: Netns; readonly dev: string; readonly addresses: readonly string[] },
 ): void {
-  a.netns.ip(`link add ${a.dev} type veth peer name ${b.dev} netns ${b.netns.name}`);
+  const index = 1000 + 2 * wires++;
+  const peer = `peer name ${b.dev} index ${index + 1} netns ${b.netns.name}`;
+  a.netns.ip(`link add ${a.dev} index ${index} type veth ${peer}`);
   for (const { netns, dev, addresses } of [a, b]) {
     for (const address of addresses) {
       const nodad = address.includes(":") ? " nodad" : "";

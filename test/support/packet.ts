@@ -28,6 +28,29 @@ export const ACK = 16;
 export const CWR = 128;
 export const VNET = 10;
 
+/** A datagram from pod 2 to a port of pod 1 at which nobody listens, changed as wanted. */
+export function udpSpec(family: 4 | 6, change: Partial<PacketSpec> = {}): PacketSpec {
+  return {
+    family,
+    protocol: "udp",
+    from: 2,
+    to: 1,
+    sourcePort: 9,
+    destinationPort: 9,
+    tos: 0,
+    ttl: 9,
+    dontFragment: false,
+    id: 1,
+    sequence: 0,
+    ack: 0,
+    flags: ACK,
+    window: 0,
+    options: new Uint8Array(),
+    payload: new Uint8Array(40).fill(0x5a),
+    ...change,
+  };
+}
+
 /** RFC 1071, two bytes at a time, the odd byte padded with zero. */
 export function checksum(bytes: Uint8Array): number {
   let sum = 0;

@@ -1,4 +1,4 @@
-// Builds the packet path's test libraries when their sources are newer, once per test run.
+// Builds the packet path's test libraries when their sources are newer, once per test file.
 
 import { join } from "node:path";
 import { run } from "./netns.ts";
@@ -13,9 +13,13 @@ export function nativeTestLibrary(): string {
   return join(NATIVE, "build/libheddle-test.so");
 }
 
+const made = new Set<string>();
+
 export function make(target: string): void {
+  if (made.has(target)) return;
   // Test files run in parallel: one compiles, the others wait for the lock.
   run(["flock", join(NATIVE, "Makefile"), "make", "-s", "-C", NATIVE, target]);
+  made.add(target);
 }
 
 /** Path of a small program of the packet path's tests, built first. */

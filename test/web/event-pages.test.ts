@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { createEventPages, type EventRow } from "../../src/web/event-pages.ts";
+import { createEventPages, type EventRow, followedBy } from "../../src/web/event-pages.ts";
 
 function row(seq: number): EventRow {
   const verdict = { kind: "accepted" };
@@ -54,4 +54,25 @@ test("pages that were not looked at for long are forgotten and come again", asyn
   expect(pages.at(1)).toBeUndefined();
   await again;
   expect(asked.filter((from) => from === 1)).toHaveLength(2);
+});
+
+test("a page that fails to load is not asked for again at every drawing", async () => {
+  let asked = 0;
+  const pages = createEventPages({
+    load: () => {
+      asked += 1;
+      return Promise.reject(new Error("the server is down"));
+    },
+    // As the list does: what changed is drawn again, and what is drawn is looked for.
+    onChange: () => void pages.at(1),
+  });
+  pages.at(1);
+  await Bun.sleep(50);
+  expect(asked).toBe(1);
+});
+
+test("of events found and events that came live meanwhile, each is in the list once", () => {
+  const live = [row(4), row(5)];
+  expect(followedBy([row(1), row(4)], live).map(({ seq }) => seq)).toEqual([1, 4, 5]);
+  expect(followedBy([], live)).toEqual(live);
 });

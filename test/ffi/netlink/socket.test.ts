@@ -16,7 +16,7 @@ import { Monitor } from "../../../src/ffi/netlink/monitor.ts";
 import { neigh } from "../../../src/ffi/netlink/neigh.ts";
 import { route } from "../../../src/ffi/netlink/route.ts";
 import { CHUNK, NetlinkSocket, type Request } from "../../../src/ffi/netlink/socket.ts";
-import { until } from "../../support/contract-kernel.ts";
+import { until } from "../../support/kernel-under-test.ts";
 import { joinByVeth, makeNetns, requireRoot } from "../../support/netns.ts";
 
 function host() {
