@@ -103,6 +103,23 @@ if (requireRoot("netlink sockets")) {
     });
   });
 
+  describe("a dump", () => {
+    const all: Request = { type: RTM_GETLINK, flags: 0, payload: link.encode({}, {}) };
+    const first: Request = { ...all, payload: link.encode({ index: 1 }, {}) };
+
+    test("refuses a request from its decoder, which would take the rest of it", () => {
+      const { netns } = host();
+      using _ = netns;
+      const socket = netns.enter(() => new NetlinkSocket(NETLINK_ROUTE));
+      const nested = () => socket.dump(all, () => socket.get(first));
+      expect(nested).toThrow(`RTM ${RTM_GETLINK}: a request while a dump is read`);
+      const names = socket.dump(all, (frame) => link.read(frame).attrs.IFLA_IFNAME ?? null);
+      expect(names.sort()).toEqual(["eth0", "far0", "lo"]);
+      expect(link.read(socket.get(first)).attrs.IFLA_IFNAME).toBe("lo");
+      socket.close();
+    });
+  });
+
   describe("monitor", () => {
     test("tells of lost notifications and goes on listening", async () => {
       const { netns, index } = host();
