@@ -7,6 +7,9 @@ import { isNodeName, nameToken } from "./name.ts";
 import type { NatsLink } from "./nats-connect.ts";
 import type { HostStatus, StatusBoard } from "./status-board.ts";
 
+/** Whatever was still to come when the list was begun may have expired instead. */
+const LOOK_AGAIN_MS = 500;
+
 export function statusBoard(link: NatsLink, names: FabricStreams, fabric: string): StatusBoard {
   const prefix = `heddle-status.${fabric}.`;
   return {
@@ -32,18 +35,27 @@ async function list(
   prefix: string,
 ): Promise<readonly HostStatus[]> {
   const byNode = new Map<string, HostStatus>();
-  const forever = new AbortController();
+  const board = async () => (await link.ask(({ jsm }) => jsm.streams.info(names.status))).state;
   const reader = await open(link, names);
   try {
-    const { state } = await link.ask(({ jsm }) => jsm.streams.info(names.status));
+    let state = await board();
+    let seq = 0;
     // The server's count of what is left is too high for ever once a message has been superseded
-    // before its delivery (2.9.10: 3 of 20 lists of a busy board never ended). A host whose message
-    // vanished is delivered with its successor, so the hosts are what can be counted.
-    const hosts = state.num_subjects ?? Number.POSITIVE_INFINITY;
-    while (reader.behind > 0 && byNode.size < hosts) {
-      for (const record of (await reader.next(forever.signal)) ?? []) {
+    // or has expired before its delivery (2.9.10: 3 of 20 lists of a busy board never ended). A host
+    // whose message was superseded is delivered with its successor, so hosts can be counted, and
+    // what comes after the last message there was is news.
+    const isWhole = (): boolean =>
+      reader.behind === 0 ||
+      state.messages === 0 ||
+      seq >= state.last_seq ||
+      byNode.size >= (state.num_subjects ?? Number.POSITIVE_INFINITY);
+    while (!isWhole()) {
+      const records = await reader.next(AbortSignal.timeout(LOOK_AGAIN_MS));
+      if (records === null) state = await board();
+      for (const record of records ?? []) {
         const status = statusOf(record, prefix);
         byNode.set(status.node, status);
+        seq = record.seq;
       }
     }
   } finally {
