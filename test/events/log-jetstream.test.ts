@@ -8,7 +8,7 @@ import { bytes, take, text } from "../support/contract-log.ts";
 import { follow, until } from "../support/follow-log.ts";
 import { kindOf } from "../support/kind-of.ts";
 import { TestNats } from "../support/nats.ts";
-import { deleteMessage, deleteStream, makeStream } from "../support/nats-admin.ts";
+import { deleteMessage, deleteStream, makeStream, maxAgeOf } from "../support/nats-admin.ts";
 
 const FABRIC = "t-1";
 const STREAM = "HEDDLE_T_1";
@@ -245,6 +245,10 @@ describe("stream", () => {
     const before = await log.info();
     await Promise.all([connection.createStream(1), connection.createStream(1)]);
     expect(await log.info()).toEqual(before);
+  });
+
+  test("of the status board forgets who has been silent for a day", async () => {
+    expect(await maxAgeOf(nats.url, `${STREAM}_STATUS`)).toBe(24 * 3_600_000);
   });
 
   test("cannot be purged, and no record can be deleted", async () => {

@@ -20,6 +20,15 @@ export function deleteStream(url: string, name: string): Promise<void> {
   });
 }
 
+/** How long the stream keeps a message, in ms; 0 is for ever. */
+export async function maxAgeOf(url: string, name: string): Promise<number> {
+  let ageMs = 0;
+  await administer(url, async (jsm) => {
+    ageMs = (await jsm.streams.info(name)).config.max_age / NANOS_PER_MS;
+  });
+  return ageMs;
+}
+
 export function deleteMessage(url: string, stream: string, seq: number): Promise<void> {
   return administer(url, async (jsm) => {
     await jsm.streams.deleteMessage(stream, seq);
