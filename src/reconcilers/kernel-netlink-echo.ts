@@ -6,7 +6,13 @@
 // different either.
 
 import type { Ip, Mac } from "../events/address.ts";
-import { AF_BRIDGE, NUD_PERMANENT, RTM_DELNEIGH, RTM_NEWNEIGH } from "../ffi/netlink/constants.ts";
+import {
+  AF_BRIDGE,
+  NTF_SELF,
+  NUD_PERMANENT,
+  RTM_DELNEIGH,
+  RTM_NEWNEIGH,
+} from "../ffi/netlink/constants.ts";
 import type { Frame } from "../ffi/netlink/header.ts";
 import { ndmsg, neigh } from "../ffi/netlink/neigh.ts";
 import type { BatchOp } from "./kernel-netlink-batch.ts";
@@ -56,6 +62,19 @@ export class Echoes {
     timer.unref();
     return timer;
   }
+}
+
+/**
+ * Up to Linux 6.12 rtnetlink repeats what the driver has told of a forwarding entry that anybody
+ * asked for, without its remote and as permanent whatever it is (rtnl_fdb_notify in
+ * net/core/rtnetlink.c). The driver's own always says when the entry was last used.
+ */
+export function isRepetition(frame: Frame): boolean {
+  const { type, input, at, end } = frame;
+  if (type !== RTM_NEWNEIGH && type !== RTM_DELNEIGH) return false;
+  const { family, flags } = ndmsg.read(input, at, end);
+  if (family !== AF_BRIDGE || (flags & NTF_SELF) === 0) return false;
+  return neigh.read(frame).attrs.NDA_CACHEINFO === undefined;
 }
 
 function saidOfOp(op: BatchOp, index: number): Said | null {

@@ -91,12 +91,23 @@ export class Rules {
     return this.#commit(table, emptied(table));
   }
 
+  /** Whether there is an nf_tables to give a message to. */
+  #answers(): boolean {
+    try {
+      return this.#socket?.get(getGeneration) !== undefined;
+    } catch (error) {
+      if (error instanceof NetlinkError && NO_NFTABLES.has(error.errno)) return false;
+      throw error;
+    }
+  }
+
   #commit(table: RuleTable, requests: readonly Request[]): Promise<OpOutcome> {
     return attempt(() => {
       const error = this.#socket?.commit(BATCH.begin, requests, BATCH.end);
       if (error === undefined) return refusal(MISSING);
       if (error === null) return DONE;
-      if (error.errno === 95) return refusal(MISSING);
+      // Up to Linux 6.1 at least, a refused chain is EOPNOTSUPP too.
+      if (NO_NFTABLES.has(error.errno) && !this.#answers()) return refusal(MISSING);
       return failure(error.errno, error.extack ?? `rules of ${table.family} ${table.name}`);
     });
   }

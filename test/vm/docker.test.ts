@@ -170,8 +170,12 @@ describe.skipIf(!requireMachine("docker"))("two hosts with Docker", () => {
 
     run(["systemctl", "stop", "docker.socket", "docker", "heddle"]);
     rmSync("/run/flannel", { recursive: true });
+    run(["iptables", "-P", "FORWARD", "ACCEPT"]);
+    for (const table of ["filter", "raw"]) run(["iptables", "-t", table, "-F"]);
+    run(["sysctl", "-qw", "net.ipv4.ip_forward=0"]);
     run(["systemctl", "start", "docker"]);
     sh(one, "docker start box");
+    expect(follow(one).join()).not.toContain("forward-policy");
     expect(pings(two, first)).toBe(true);
   });
 });
