@@ -32,22 +32,14 @@ async function diskOf(suite: string): Promise<string> {
 }
 
 function machine(dir: string, files: readonly string[]): string[] {
-  const kernel = [
-    "root=/dev/vda",
-    "rw",
-    "console=ttyS0",
-    "quiet",
-    "panic=-1",
-    "apparmor=0",
-    "selinux=0",
-  ];
-  const systemd = ["systemd.show_status=0", "systemd.wants=heddle-vm.service"];
+  const kernel = "root=/dev/vda rw console=ttyS0 quiet panic=-1 apparmor=0 selinux=0";
+  const systemd = "systemd.show_status=0 systemd.wants=heddle-vm.service";
   return [
     ...["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"],
     // One instruction is a nanosecond, and an idle machine does not wait.
     ...["-icount", "shift=0,sleep=off", "-rtc", "clock=vm", "-cpu", "max", "-m", "3072"],
     ...["-kernel", join(dir, "vmlinuz"), "-initrd", join(dir, "initrd")],
-    ...["-append", [...kernel, ...systemd, `heddle.files=${files.join(",")}`].join(" ")],
+    ...["-append", `${kernel} ${systemd} heddle.files=${files.join(",")}`],
     ...["-drive", `file=${join(dir, "root.img")},format=raw,if=virtio,snapshot=on`],
     ...["-virtfs", `local,path=${ROOT},mount_tag=checkout,security_model=none,readonly=on`],
     ...["-device", "virtio-rng-pci"],
