@@ -7,7 +7,7 @@ import { NAME_GUARD_MS } from "../events/fold-member.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 import { nextStep, type Self } from "./keeper.ts";
 import { aliveElsewhere } from "./liveness.ts";
-import type { Speaker } from "./speaker.ts";
+import type { Said, Speaker } from "./speaker.ts";
 import type { Tail } from "./tail.ts";
 import { createWaker, type Waker } from "./waker.ts";
 
@@ -29,6 +29,13 @@ export interface Keep extends Pick<Waker, "wake"> {
 
 /** Before the same thing is tried again after it could not be said. */
 const RETRY_MS = 1000;
+
+function problemWith(type: string, said: Said): string | null {
+  if (!said.ok) return said.reason;
+  const { verdict } = said;
+  // It would be refused again, and what is in the log stays there.
+  return verdict.kind === "quarantined" ? `${type} was refused: ${verdict.reason}` : null;
+}
 
 export function createKeep(deps: KeepDeps): Keep {
   const { tail, clock, speaker } = deps;
@@ -67,18 +74,13 @@ export function createKeep(deps: KeepDeps): Keep {
     if (!decision.ok) return; // The state moved on; the next step sees it.
     for (const draft of decision.events) {
       const said = await speaker.say(draft);
-      if (!said.ok) {
-        deps.onProblem(said.reason);
-        return sleep(clock, RETRY_MS, signal);
+      if (said.ok && draft.type === "NodeJoined") {
+        if (said.verdict.kind === "accepted") joined = true;
+        else if (!joined) return deps.onEnd(said.verdict.reason);
       }
-      const { verdict } = said;
-      if (draft.type === "NodeJoined") {
-        if (verdict.kind === "accepted") joined = true;
-        else if (!joined) return deps.onEnd(verdict.reason);
-      }
-      if (verdict.kind !== "quarantined") continue;
-      // It would be refused again, and what is in the log stays there.
-      deps.onProblem(`${draft.type} was refused: ${verdict.reason}`);
+      const problem = problemWith(draft.type, said);
+      if (problem === null) continue;
+      deps.onProblem(problem);
       return sleep(clock, RETRY_MS, signal);
     }
   }

@@ -69,7 +69,7 @@ const REMEMBERED_MAX = 16_384;
 /** No prefix is longer. */
 const REMEMBERED_CHARS_MAX = 64;
 
-/** A log names the same prefixes again and again; this makes checking them a look-up. */
+/** A log names the same few IPv6 prefixes again and again; this makes checking them a look-up. */
 function remembered(parse: (text: string) => string | null): (text: string) => string | null {
   const known = new Map<string, string | null>();
   return (text) => {
@@ -83,17 +83,29 @@ function remembered(parse: (text: string) => string | null): (text: string) => s
 }
 
 /** Canonical form of a prefix, or null when `text` is not one or has host bits set. */
-export const parseCidr: (text: string) => Cidr | null = remembered((text) => {
+export function parseCidr(text: string): Cidr | null {
+  if (text.includes(":")) return parseIpv6Cidr(text);
   const slash = text.indexOf("/");
-  if (slash < 0) return null;
-  const ip = parseIp(text.slice(0, slash));
-  const length = text.slice(slash + 1);
-  if (ip === null || !/^(0|[1-9]\d{0,2})$/.test(length)) return null;
-  const family = familyOf(ip);
-  if (Number(length) > bitsOf(family)) return null;
-  const prefix: Prefix = { family, base: toNumber(ip), length: Number(length) };
+  const base = slash < 0 ? null : quad(text.slice(0, slash));
+  const length = prefixLength(text, slash, 32);
+  return base !== null && length !== null && base % 2 ** (32 - length) === 0 ? text : null;
+}
+
+const parseIpv6Cidr = remembered((text) => {
+  const slash = text.indexOf("/");
+  const ip = slash < 0 ? null : parseIp(text.slice(0, slash));
+  const length = prefixLength(text, slash, 128);
+  if (ip === null || length === null) return null;
+  const prefix: Prefix = { family: "ipv6", base: toNumber(ip), length };
   return prefix.base === networkBase(prefix) ? `${ip}/${length}` : null;
 });
+
+function prefixLength(text: string, slash: number, max: number): number | null {
+  const digits = text.slice(slash + 1);
+  if (!/^(0|[1-9]\d{0,2})$/.test(digits)) return null;
+  const length = Number(digits);
+  return length <= max ? length : null;
+}
 
 /** Canonical form of a unicast MAC address, or null. */
 export function parseMac(text: string): Mac | null {

@@ -2,7 +2,7 @@
 // across restarts, a new underlay address and a new MAC. What two nodes may not share is an
 // endpoint: the kernels of all others could not tell them apart.
 
-import { type EventOf, eventData, type Member } from "./event.ts";
+import { type Event, type EventOf, eventData, type Member } from "./event.ts";
 import { dropLease, endpointsOf, withdraw } from "./fold-lease.ts";
 import type { FabricState, Node } from "./state.ts";
 import { accepted, lost, type Verdict } from "./verdict.ts";
@@ -73,6 +73,22 @@ function update(state: FabricState, data: Member): Verdict {
   withdraw(state, known);
   enter(state, { ...known, ...data, present: true, updatedSeq: state.seq, heardMs: state.timeMs });
   return accepted;
+}
+
+/** True for what a present member says of itself again, as far as it concerns any kernel. */
+export function isRepeated({ nodes }: Readonly<FabricState>, event: Event): boolean {
+  if (event.type !== "NodeJoined" && event.type !== "NodeUpdated") return false;
+  const known = nodes.get(event.data.node);
+  return known?.present === true && concerns(known) === concerns(event.data);
+}
+
+/** What plans are made of: not which program says it, nor on which boot. */
+function concerns(member: Member): string {
+  const { publicIp, publicIpv6, vtepMac, vtepMacV6, backend, ipMasq, capabilities } = member;
+  const { dev, mtu, local, localv6, onlink } = member.underlay;
+  const underlay = [dev, mtu, local, localv6, onlink];
+  const ways = [publicIp, publicIpv6, vtepMac, vtepMacV6];
+  return JSON.stringify([ways, backend, ipMasq, capabilities, underlay]);
 }
 
 /** True when nothing changed, as far as a look at each field tells; false may be wrong. */

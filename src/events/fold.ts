@@ -7,7 +7,7 @@ import { decode } from "./codec.ts";
 import type { Event, EventType } from "./event.ts";
 import { foldAdmin } from "./fold-admin.ts";
 import { foldLease } from "./fold-lease.ts";
-import { foldMember } from "./fold-member.ts";
+import { foldMember, isRepeated } from "./fold-member.ts";
 import { foldMiss } from "./fold-miss.ts";
 import type { Recorded } from "./log.ts";
 import type { FabricState } from "./state.ts";
@@ -44,10 +44,10 @@ export function fold(state: FabricState, record: Recorded): Folded {
   // Stream time never runs backwards for us, even if the server's clock did.
   state.timeMs = Math.max(state.timeMs, record.timeMs);
   const event = decoded.ok ? decoded.event : null;
+  // Before it is folded: an agent that starts again says the same, and costs no other host a plan.
+  const matters = event !== null && CHANGES.has(event.type) && !isRepeated(state, event);
   const verdict = decoded.ok ? foldEvent(state, decoded.event) : against(decoded.reason);
-  if (verdict.kind === "accepted" && event !== null && CHANGES.has(event.type)) {
-    state.changedSeq = record.seq;
-  }
+  if (verdict.kind === "accepted" && matters) state.changedSeq = record.seq;
   if (verdict.kind === "quarantined") quarantine(state, record, event, verdict.reason);
   return { verdict, event };
 }

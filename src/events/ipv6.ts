@@ -12,7 +12,7 @@ const LOWER_F = 102;
 
 const scratch = new Uint16Array(GROUPS);
 
-/** True when `text` is an address in its canonical form: when it is what its groups are written as. */
+/** True when `text` is an address in its canonical form: what its groups are written as. */
 export function isCanonicalIpv6(text: string): boolean {
   readGroups(text, scratch);
   return writeGroups(scratch) === text;

@@ -27,19 +27,19 @@ import { route } from "../ffi/netlink/route.ts";
 import type { NetlinkSocket } from "../ffi/netlink/socket.ts";
 import type { HostDevice, HostFacts } from "./kernel.ts";
 import { Devices } from "./kernel-netlink-dev.ts";
-import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
-import { dumpWhere, routeOf } from "./kernel-netlink-route.ts";
+import { ANY_BUT_OURS, dumpWhere, nexthopsFor, routeOf } from "./kernel-netlink-route.ts";
 import { afOf, ipText, ipToBytes, macText } from "./kernel-netlink-text.ts";
-import { PROTOCOL, type Route } from "./kernel-state.ts";
+import type { Route } from "./kernel-state.ts";
 
 export function readFacts(socket: NetlinkSocket): HostFacts {
   const devices = new Devices(socket);
-  const nexthops = dumpNexthops(socket);
-  const routes = [AF_INET, AF_INET6].flatMap((family) =>
-    dumpWhere(socket, family, 0, undefined)
-      .filter(({ header }) => header.type === RTN_UNICAST && header.protocol !== PROTOCOL)
-      .map((message) => routeOf(message, devices, nexthops)),
+  const messages = [AF_INET, AF_INET6].flatMap((family) =>
+    dumpWhere(socket, family, ANY_BUT_OURS, undefined),
   );
+  const nexthops = nexthopsFor(socket, messages);
+  const routes = messages
+    .filter(({ header }) => header.type === RTN_UNICAST)
+    .map((message) => routeOf(message, devices, nexthops));
   return {
     devices: readDevices(socket),
     defaultDevs: { ipv4: defaults(routes, "0.0.0.0/0"), ipv6: defaults(routes, "::/0") },

@@ -43,7 +43,7 @@ export function dumpRoutes(socket: NetlinkSocket, indexes: readonly number[]): R
 }
 
 /** As a protocol to `dumpWhere`: the kernel is asked for all, and ours are left undecoded. */
-const ANY_BUT_OURS = -1;
+export const ANY_BUT_OURS = -1;
 
 /** The kernel filters: strict checking makes it honour table, protocol (0: any) and device. */
 export function dumpWhere(
@@ -72,6 +72,12 @@ export function dumpWhere(
 
 /** Nexthop objects by id, for routes that name one; empty when none does. */
 export type Nexthops = ReadonlyMap<number, Nexthop>;
+
+/** The objects that `messages` need to be understood. */
+export function nexthopsFor(socket: NetlinkSocket, messages: readonly RouteMessage[]): Nexthops {
+  const needed = messages.some(({ attrs }) => attrs.RTA_NH_ID !== undefined);
+  return needed ? dumpNexthops(socket) : new Map();
+}
 
 export function routeOf(message: RouteMessage, devices: Devices, nexthops: Nexthops): Route {
   const { header, attrs } = message;

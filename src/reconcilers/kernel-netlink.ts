@@ -26,9 +26,8 @@ import { type Configured, configuredOn, isLearnt } from "./kernel-netlink-learnt
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
 import { NetlinkMisses } from "./kernel-netlink-miss.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
-import { dumpNexthops } from "./kernel-netlink-nexthop.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
-import { dumpRoutes, mergeRoutes, routeOf } from "./kernel-netlink-route.ts";
+import { dumpRoutes, mergeRoutes, nexthopsFor, routeOf } from "./kernel-netlink-route.ts";
 import { Rules } from "./kernel-netlink-rule.ts";
 import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
 import {
@@ -125,8 +124,7 @@ export class NetlinkKernel implements Kernel {
   #observeRoutes(state: MutableKernelState, devices: Devices, devs: readonly string[]): void {
     const indexes = devs.flatMap((dev) => devices.indexOf(dev) ?? []);
     const messages = dumpRoutes(this.#socket, indexes);
-    const viaObjects = messages.some(({ attrs }) => attrs.RTA_NH_ID !== undefined);
-    const nexthops = viaObjects ? dumpNexthops(this.#socket) : new Map();
+    const nexthops = nexthopsFor(this.#socket, messages);
     this.#gateways.clear();
     for (const message of messages) {
       const route = routeOf(message, devices, nexthops);

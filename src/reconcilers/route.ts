@@ -32,6 +32,6 @@ function textOf(o: Route): string {
   if (o.unreachable) return `unreachable ${o.dst} proto ${o.protocol} metric ${o.metric}`;
   const via = o.via === null ? "" : ` via ${o.via}`;
   const extra = o.extra === null ? "" : ` ${o.extra}`;
-  const onlink = o.onlink ? " onlink" : "";
-  return `${o.dst}${via} dev ${word(o.dev)}${onlink} proto ${o.protocol} metric ${o.metric}${extra}`;
+  const dev = `${word(o.dev)}${o.onlink ? " onlink" : ""}`;
+  return `${o.dst}${via} dev ${dev} proto ${o.protocol} metric ${o.metric}${extra}`;
 }

@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-test("a snapshot is its owner's, subnet.env is for all, and neither has anything beside it", async () => {
+test("a snapshot is its owner's, subnet.env is for all, and both stand alone", async () => {
   const files = openFiles({ stateDir: join(dir, "state"), subnetFile: join(dir, "run", "env") });
   expect([await files.readSnapshot(), await files.readSubnetEnv()]).toEqual([null, null]);
   for (const text of ["first", "second"]) {

@@ -119,7 +119,7 @@ test("what changes while a snapshot is written is not taken for written", async 
   await clock.advance(0);
 });
 
-test("another log of the same length is written, when it was accepted for the known one", async () => {
+test("a log that was accepted for another of the same length is written", async () => {
   const { clock, disk, log, tail, keeper } = given();
   const flush = () => Promise.all([keeper.flush(tail), clock.advance(0)]);
   const createdOnDisk = () => {

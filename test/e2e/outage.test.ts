@@ -47,8 +47,7 @@ async function outlive(fabric: TestFabric, outage: (typeof OUTAGES)[number]): Pr
   fabric.start("h5", ...LEASE);
   await fabric.ready(HOSTS, PEERS);
   const before = await Promise.all(HOSTS.map(async (name) => (await fabric.status(name))?.lease));
-  // The snapshot is written soon after a change, not at once, and less soon on a slow disk.
-  await until("snapshots", 15_000, () => RESTARTED.every((name) => fabric.snapshotSeq(name) >= 9));
+  await fabric.snapshots(RESTARTED, 9);
   const pings = [Pinger.start(c1.netns, c2.ipv4), Pinger.start(c2.netns, c1.ipv4)];
 
   await outage.begin(fabric);

@@ -51,7 +51,7 @@ async function noticeOneByte(fabric: TestFabric, pub: string, kept: string): Pro
     writeFileSync(kept, `${out}\n`);
     return code === 0 && out.split("\n")[1] === String(head);
   });
-  await until("the snapshots", LIMIT_MS, () => HOSTS.every((h) => fabric.snapshotSeq(h) === head));
+  await fabric.snapshots(HOSTS, head);
   expect(verify(fabric, pub, kept)).toMatchObject({ ok: true, signedTo: head });
   const kernels = HOSTS.map((name) => fabric.kernel(name));
 

@@ -24,6 +24,33 @@ describe("NodeJoined", () => {
     expect(story.state().endpoints.get("198.18.0.1")).toBe("h1");
   });
 
+  test("again, by another program or after a reboot, is a change for nobody", () => {
+    const story = given().join("h1").claim("h1", [A]).wait(NAME_GUARD_MS);
+    const { changedSeq } = story.state();
+    story.join("h1", { instance: "after-reboot", version: "next" });
+    expect(story.state().nodes.get("h1")).toMatchObject({ instance: "after-reboot", joinedSeq: 4 });
+    expect(story.state().changedSeq).toBe(changedSeq);
+    const { underlay } = defaultMember("t", "h1");
+    const facts = [
+      { publicIp: "198.18.5.5" },
+      { publicIpv6: "2001:db8::5:5" },
+      { vtepMac: "02:00:00:00:00:05" },
+      { vtepMacV6: "02:00:00:00:00:06" },
+      { backend: "host-gw" as const },
+      { ipMasq: true },
+      { capabilities: ["more"] },
+      { underlay: { ...underlay, mtu: 1400 } },
+    ];
+    for (const fact of facts) {
+      story.join("h1", { instance: "after-reboot" });
+      story.join("h1", { instance: "after-reboot", ...fact });
+      expect([fact, story.state().changedSeq]).toEqual([fact, story.state().seq]);
+    }
+    const last = { instance: "after-reboot", ...facts.at(-1) };
+    story.leave("h1").join("h1", last);
+    expect(story.state().changedSeq).toBe(story.state().seq);
+  });
+
   test("again after a restart keeps lease, epoch and previous subnet", () => {
     const story = given().join("h1").claim("h1", [A]).wait(NAME_GUARD_MS);
     story.join("h1", { instance: "after-reboot", publicIp: "198.18.7.7" });
@@ -114,7 +141,7 @@ describe("NodeUpdated", () => {
   test("that says the same again is word from the node, and keeps everything", () => {
     // Repeated data is one object from the third time on (codec-memo.ts), and must fold alike.
     const story = given().join("h1").claim("h1", [A]);
-    const { nodes, endpoints } = story.state();
+    const { nodes, endpoints, seq: claimedSeq } = story.state();
     const before = { ...nodes.get("h1") };
     const held = new Map(endpoints);
     for (let time = 1; time <= 4; time++) {
@@ -122,7 +149,7 @@ describe("NodeUpdated", () => {
       const { seq, timeMs } = story.state();
       const now = { updatedSeq: seq, heardMs: timeMs };
       expect(story.state().nodes.get("h1")).toEqual({ ...before, ...now } as never);
-      expect(story.state().changedSeq).toBe(seq);
+      expect(story.state().changedSeq).toBe(claimedSeq);
     }
     expect(new Map(story.state().endpoints)).toEqual(held);
   });

@@ -66,7 +66,7 @@ test("a client of a quiet log costs no more after a day than after a minute", as
   await reader.cancel();
 });
 
-test("a client of what never happens hears a sign of life beside what happens all the time", async () => {
+test("a client of what never happens hears signs of life while other things happen", async () => {
   const { clock, reader, read, happen } = await client("?type=PeerAdded");
   const said = read();
   for (let ms = 0; ms < 2 * HEARTBEAT_MS; ms += HEARTBEAT_MS / 3) {

@@ -166,15 +166,24 @@ describe.skipIf(!requireRoot("flat segments under damage"))("a flat segment", ()
     for (const name of NAMES) attachByHand(name);
     await pingAll(fabric, NAMES);
 
+    expect(degraded()).toEqual([]);
+
     // A bridge that claims the whole network leaves no way to peers; it is its owner's to say so.
     for (const name of NAMES) giveUpNetwork(name);
     await configure({ ...DUAL, Backend: { Type: "vxlan" } });
     for (const name of NAMES) expectProactive(name);
     for (const name of ["h2", "h3"]) expect(watch.items(name)).toEqual([]);
-    const degraded = fabric.events().filter(({ type }) => type === "HostDegraded");
-    expect(degraded.map(({ data }) => data)).toEqual([]);
+    // A busy host may say what it lacks until all have announced what this backend needs of them.
+    const lacking = /announced no VTEP for IPv6$|no public IPv6 address for /;
+    expect(degraded().filter((problem) => !lacking.test(problem))).toEqual([]);
   });
 });
+
+/** What hosts said that they lack, so far. */
+function degraded(): string[] {
+  const said = fabric.events().filter(({ type }) => type === "HostDegraded");
+  return said.flatMap(({ data }) => data?.problems as string[]);
+}
 
 function giveUpNetwork(name: string): void {
   fabric.exec(fabric.host(name).netns, ["ip", "addr", "flush", "dev", BRIDGE]);

@@ -170,8 +170,7 @@ describe.skipIf(!requireRoot("handover")).concurrent("a takeover that takes its 
     const { fabric, first } = it;
     await it.flow();
     const { head } = (await fabric.status("h1"))?.seq ?? { head: 0 };
-    // What changed for no host, as a report, is written after ten seconds.
-    await until("the snapshot is written", 15_000, () => fabric.snapshotSeq("h1") >= head);
+    await fabric.snapshots(["h1"], head);
     await fabric.log.freeze();
     fabric.start("h1", "--takeover");
     await first.exited;

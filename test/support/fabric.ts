@@ -218,8 +218,15 @@ export class TestFabric {
     });
   }
 
-  /** Sequence of the snapshot on the host's disk; 0 when there is none. */
-  snapshotSeq(name: string): number {
+  /** Resolves when the snapshots on the disks of these hosts have come to `seq`. */
+  async snapshots(names: readonly string[], seq: number): Promise<void> {
+    // What changed for no host waits ten seconds, and all wait thirty times what the last one took.
+    await until(`snapshots of ${names.join(", ")} at ${seq}`, 40_000, () =>
+      names.every((name) => this.#snapshotSeq(name) >= seq),
+    );
+  }
+
+  #snapshotSeq(name: string): number {
     const path = join(this.host(name).dir, "state", "snapshot.json");
     if (!existsSync(path)) return 0;
     const { position } = JSON.parse(readFileSync(path, "utf8")) as { position: { seq: number } };

@@ -1,4 +1,4 @@
-// The virtual machine that scripts/test-vm.ts starts, seen from inside: its systemd, and one host of
+// The virtual machine of scripts/test-vm.ts, seen from inside: its systemd, and one host of
 // a test fabric whose agent is a service there, by the very unit that docs/operations.md shows.
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
