@@ -1,5 +1,6 @@
 // bin/heddle: found from anywhere and through links, replaces itself by the program, and says what
-// to do where nothing is set up; and what `npm run build` makes. The program is a stand-in, in a tree that only has what is needed.
+// to do where nothing is set up; and what `npm run build` makes. The program is a stand-in, in a
+// tree that only has what is needed.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
