@@ -43,7 +43,8 @@
 	X(PERSIST, 11, "persist") \
 	X(NAPI, 12, "tun-napi") \
 	X(DECAP, 13, "kernel-decap") \
-	X(RESIDENT, 14, "kernel-resident")
+	X(RESIDENT, 14, "kernel-resident") \
+	X(FILTER, 15, "socket-filter")
 
 #define HP_FEATURE_BIT(name, bit, text) HP_F_##name = 1u << (bit),
 enum hp_feature { HP_FEATURES(HP_FEATURE_BIT) HP_F_END };
