@@ -97,10 +97,7 @@ export async function composeAgent(
       ...{ kernel, misses, tunnel, clock, files, logger },
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
-      onApplied: answers.applied,
-      onBehind: (records) => {
-        if (records >= START.records) compile();
-      },
+      ...{ onApplied: answers.applied, onBehind: compileIfMany },
     },
     { ...options, fabric, instance, version, muted: predecessor !== null },
   );
@@ -151,6 +148,10 @@ const START = { lookMs: 500, readyMs: 3000, records: 1000 } as const;
 /** Ends what main.ts began: from here on the compiler does what it usually does. */
 function compile(): void {
   Bun.unsafe.setJITPolicy(1);
+}
+
+function compileIfMany(records: number): void {
+  if (records >= START.records) compile();
 }
 
 function compileWhenStarted(agent: Pick<Agent, "ready">, signal: AbortSignal): void {
