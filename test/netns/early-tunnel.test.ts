@@ -35,7 +35,7 @@ async function orphan(change: () => void): Promise<void> {
   await until("the table is kept", 5000, kept);
   await fabric.end("h1", "SIGKILL");
   await fabric.log.stop();
-  rmSync(state("snapshot.json"));
+  rmSync(state("snapshot.json"), { force: true });
   change();
 }
 
