@@ -6,7 +6,7 @@ import { CString, dlopen, type Pointer } from "bun:ffi";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-const ABI_VERSION = 2;
+const ABI_VERSION = 3;
 export const LISTEN_MAX = 4;
 export const QUEUES_MAX = 8;
 /** A prefix that is ours has this instead of a peer's index. */
@@ -48,6 +48,7 @@ const FUNCTIONS = {
   hp_pause: { args: ["u64"], returns: "i32" },
   hp_resume: { args: ["u64"], returns: "i32" },
   hp_forget_device: { args: ["u64"], returns: "i32" },
+  hp_device_alias: { args: ["ptr", "ptr", "u32"], returns: "i32" },
   hp_forget: { args: ["ptr"], returns: "i32" },
   hp_close: { args: ["u64"], returns: "i32" },
 } as const;
