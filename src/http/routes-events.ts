@@ -5,6 +5,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { guarded } from "./auth.ts";
 import type { HookDeps } from "./deps.ts";
 import type { PageQuery } from "./pages.ts";
+import { madeGarbage } from "./garbage.ts";
 import { Problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { eventSchema, eventTypeSchema, pageSchema } from "./schema-event.ts";
@@ -77,6 +78,7 @@ export function eventRoutes(deps: HookDeps) {
     }
     const page = await pages.page({ ...range, limit: limit ?? LIMIT });
     const text = `{"events":[${page.lines.join(",")}],"next":${page.next},"head":${head}}`;
+    madeGarbage(text.length);
     // Not c.json: the lines are JSON already.
     return c.body(text, 200, { "content-type": "application/json" }) as never;
   });
