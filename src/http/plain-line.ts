@@ -13,7 +13,7 @@ import { isoTime } from "../events/point.ts";
 /** Data that many events share (events/codec-memo.ts) is written alike in all of them. */
 const shared = new WeakMap<Event["data"], boolean>();
 
-/** An event that counted, in the words of `encode`, in ASCII. One with a name on it has no frame. */
+/** An event that counted, in the words of `encode`, in ASCII. With a name on it it has no frame. */
 export function isPlain({ payload, subject }: Recorded, { event, verdict }: Folded): boolean {
   if (event === null || verdict.kind !== "accepted") return false;
   const frame = frameOf(payload);

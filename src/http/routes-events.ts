@@ -4,8 +4,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { guarded } from "./auth.ts";
 import type { HookDeps } from "./deps.ts";
-import type { PageQuery } from "./pages.ts";
 import { madeGarbage } from "./garbage.ts";
+import type { PageQuery } from "./pages.ts";
 import { Problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { eventSchema, eventTypeSchema, pageSchema } from "./schema-event.ts";

@@ -49,7 +49,7 @@ beforeAll(async () => {
 
 afterAll(() => hook.close());
 
-test("each host's last word is answered from what is held, and the board is read once", async () => {
+test("each host's last word is answered from what is held, the board is read once", async () => {
   await hook.connection.status.publish("h2", entry(4));
   await hook.connection.status.publish("h1", entry(3));
   await hook.connection.status.publish("stranger", new TextEncoder().encode("no JSON"));

@@ -47,7 +47,8 @@ compadd() {
   fi
   builtin compadd "$@"
 }
-finish() { print -r >> $dir/offered; print > $dir/finished; print }; zle -N finish; bindkey '^X' finish
+finish() { print -r >> $dir/offered; print > $dir/finished; print }
+zle -N finish; bindkey '^X' finish
 `;
 const ZSH = `zmodload zsh/zpty
 zpty shell zsh -f -i
