@@ -21,7 +21,7 @@ const rows = fc.record({ gateway: gateways, to: fc.option(ways) });
 test("the table has what was put last, and nothing that was taken out", () => {
   fc.assert(
     fc.property(
-      fc.array(rows, { maxLength: 300 }),
+      fc.array(rows, { maxLength: 300, size: "max" }),
       fc.array(gateways, { minLength: 1 }),
       (put, more) => {
         const model = new Map(put.map(({ gateway, to }) => [gateway.toHex(), to]));
