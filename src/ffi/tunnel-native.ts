@@ -3,8 +3,7 @@
 // buffers that live until the call returns; C keeps no pointer to them.
 
 import { CString, dlopen, type Pointer } from "bun:ffi";
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { libraryPath } from "./native-library.ts";
 
 const ABI_VERSION = 3;
 export const LISTEN_MAX = 4;
@@ -67,18 +66,6 @@ let loaded: Native | undefined;
 export function native(): Native {
   loaded ??= load(libraryPath());
   return loaded;
-}
-
-function libraryPath(): string {
-  const candidates = [
-    join(import.meta.dir, "../../native/build/libheddle.so"),
-    join(dirname(process.execPath), "libheddle.so"),
-  ];
-  const chosen = process.env.HEDDLE_NATIVE;
-  if (chosen !== undefined) candidates.unshift(chosen);
-  const found = candidates.find((path) => existsSync(path));
-  if (found !== undefined) return found;
-  throw new Error(`the tunnel's library is not built (make -C native): ${candidates.join(", ")}`);
 }
 
 function load(path: string): Native {
