@@ -61,7 +61,9 @@ class HostAgent implements Agent {
   private readonly onDemand: OnDemand;
   private readonly counted: CountedKernel;
 
-  private stopping = false;
+  /** It left the fabric, or is about to. */
+  private leaving = false;
+  private ending = false;
   private muted: boolean;
   private lastDamage: string | null = null;
   /** Subnets held when an operator gave up the log that knew of them. */
@@ -191,17 +193,28 @@ class HostAgent implements Agent {
   async leave(reason: string): Promise<void> {
     const { node } = this.options;
     // From here on the keeper must not claim again what is being given up.
-    this.stopping = true;
+    this.leaving = true;
     const decision = decide(this.tail.state(), { type: "Leave", node, reason });
     if (!decision.ok) return;
-    for (const draft of decision.events) {
-      const said = await this.speaker.say(draft);
-      if (!said.ok) throw new Error(said.reason);
+    try {
+      for (const draft of decision.events) {
+        const said = await this.speaker.say(draft);
+        if (!said.ok) throw new Error(said.reason);
+      }
+    } catch (error) {
+      this.leaving = false;
+      this.loop.wake();
+      this.keep.wake();
+      throw error;
     }
   }
 
   async stop(): Promise<void> {
     await this.end({ code: 0, reason: null });
+  }
+
+  private get stopping(): boolean {
+    return this.leaving || this.ending;
   }
 
   private self(): Omit<Self, "joined" | "followedForMs"> {
@@ -367,7 +380,7 @@ class HostAgent implements Agent {
 
   private async end(end: AgentEnd): Promise<void> {
     if (this.abort.signal.aborted) return;
-    this.stopping = true;
+    this.ending = true;
     await this.snapshots.flush(this.tail);
     await this.heartbeat.last();
     this.abort.abort();

@@ -4,21 +4,10 @@
 import { type Clock, sleep } from "../events/clock.ts";
 import { LogError } from "../events/log.ts";
 import type { HostStatus, StatusBoard } from "../events/status-board.ts";
-import type { AgentPhase, BoardEntry } from "./status.ts";
+import { type BoardHost, LiveHosts } from "./live-hosts.ts";
+import type { BoardEntry } from "./status.ts";
 
-/** Clocks of hosts and server are not compared: this is far longer than any beat (liveness.ts). */
-export const FRESH_MS = 15_000;
 const RETRY_MS = 250;
-
-/** A host by its entry on the board. */
-export interface BoardHost {
-  readonly node: string;
-  readonly applied: number;
-  readonly state: AgentPhase;
-  readonly problems: readonly string[];
-  /** Reading of the clock when the entry was fresh. */
-  readonly heardMs: number;
-}
 
 export interface BoardWatch {
   /** Hosts that showed themselves lately and are not on their way out. */
@@ -42,7 +31,7 @@ export function createBoardWatch(deps: {
 }): BoardWatch {
   const { board, clock } = deps;
   const entries = new Map<string, HostStatus>();
-  const hosts = new Map<string, BoardHost>();
+  const hosts = new LiveHosts();
   const listeners = new Set<() => void>();
   let isKnown = false;
   let trouble: string | null = null;
@@ -50,7 +39,7 @@ export function createBoardWatch(deps: {
   function note(entry: HostStatus, heardMs: number): void {
     entries.set(entry.node, entry);
     const host = readHost(entry, heardMs);
-    if (host !== null) hosts.set(entry.node, host);
+    if (host !== null) hosts.note(host, clock.nowMs());
   }
 
   function tell(): void {
@@ -58,7 +47,7 @@ export function createBoardWatch(deps: {
   }
 
   async function follow(signal: AbortSignal): Promise<void> {
-    const first = await board.list();
+    const first = [...(await board.list())].sort((a, b) => a.timeMs - b.timeMs);
     // Stamps are the server's. The newest of them, or our own clock, tells how old the others are;
     // a wrong clock here corrects itself with the next entry of each host, which is fresh as it
     // comes.
@@ -74,19 +63,16 @@ export function createBoardWatch(deps: {
     trouble = null;
     tell();
     for await (const entry of board.watch(signal)) {
-      if (entry.timeMs === seen.get(entry.node)) continue;
+      const seenMs = seen.get(entry.node);
+      seen.delete(entry.node);
+      if (entry.timeMs === seenMs) continue;
       note(entry, clock.nowMs());
       tell();
     }
   }
 
   return {
-    live: () => {
-      const nowMs = clock.nowMs();
-      const isLive = ({ state, heardMs }: BoardHost): boolean =>
-        state !== "stopping" && nowMs - heardMs <= FRESH_MS;
-      return [...hosts.values()].filter(isLive);
-    },
+    live: () => hosts.at(clock.nowMs()),
     known: () => isKnown,
     entries: () => [...entries.values()].sort((a, b) => (a.node < b.node ? -1 : 1)),
     trouble: () => trouble,

@@ -5,7 +5,8 @@
 import type { Clock } from "../events/clock.ts";
 import { type AppliedAnswer, type Inquiry, QUESTION_MS_MAX } from "../events/inquiry.ts";
 import { LogError } from "../events/log.ts";
-import type { BoardHost, BoardWatch } from "./board-watch.ts";
+import type { BoardWatch } from "./board-watch.ts";
+import type { BoardHost } from "./live-hosts.ts";
 import { createWaker } from "./waker.ts";
 
 export interface ConvergeDeps {

@@ -9,10 +9,10 @@ import { type EventLog, LogError, type LogInfo, type Recorded } from "../events/
 import type { Position, Snapshot } from "../events/snapshot.ts";
 import type { FabricState } from "../events/state.ts";
 import { damageOf, Place } from "./place.ts";
-import { isUnchanged } from "./recheck.ts";
+import { isUnchanged, type Recheck } from "./recheck.ts";
 
-/** Between two readings of a log that was found rewritten: it may have been put right. */
-const REWRITTEN_MS = 10_000;
+/** Until the log is read again that was found rewritten, and may be put right, or did not answer. */
+const RECHECK_MS = 10_000;
 /** Between two looks at a log that is unreachable or damaged: short at first, for a quick start. */
 const RETRY_MS = { first: 5, last: 250 } as const;
 
@@ -78,6 +78,8 @@ class LogTail implements Tail {
   /** The log may have changed behind us since it was read. */
   #recheckDue: boolean;
   #rechecking: AbortController | null = null;
+  /** Rejects when reading the log again fails of something else than the log. */
+  readonly #broken = Promise.withResolvers<never>();
   /** Why the log is not the one that was read, as found by reading it again. */
   #rewritten: string | null = null;
 
@@ -126,7 +128,11 @@ class LogTail implements Tail {
     this.#deps.onChange();
   }
 
-  async run(signal: AbortSignal): Promise<void> {
+  run(signal: AbortSignal): Promise<void> {
+    return Promise.race([this.#followOn(signal), this.#broken.promise]);
+  }
+
+  async #followOn(signal: AbortSignal): Promise<void> {
     const { clock, onChange } = this.#deps;
     let pauseMs: number = RETRY_MS.first;
     while (!signal.aborted) {
@@ -149,7 +155,9 @@ class LogTail implements Tail {
   async #follow(signal: AbortSignal): Promise<void> {
     const { log, clock, onChange } = this.#deps;
     const info = await this.#look();
-    if (this.#recheckDue && this.#damage === this.#rewritten) void this.#recheck(signal);
+    if (this.#recheckDue && this.#damage === this.#rewritten) {
+      this.#recheck(signal).catch(this.#broken.reject);
+    }
     if (this.#damage !== null) return;
     // Nothing has arrived yet, but it cannot be earlier than the last record.
     this.#receivedMs ??= clock.nowMs();
@@ -188,21 +196,34 @@ class LogTail implements Tail {
     this.#rechecking?.abort();
     const stop = new AbortController();
     this.#rechecking = stop;
-    const { log, clock, node = "" } = this.#deps;
     const { state, chain } = this.#place;
     const { seq } = state;
     if (seq === 0) return;
     const either = AbortSignal.any([signal, stop.signal]);
     const hosts = state.nodes.size;
+    while (!either.aborted) {
+      const same = await this.#isUnchanged({ seq, chain, hosts }, either);
+      if (either.aborted) return;
+      if (same === true) {
+        this.#rewritten = null;
+        return;
+      }
+      if (same === false) this.#noteRewritten(seq);
+      await sleep(this.#deps.clock, RECHECK_MS, either);
+    }
+  }
+
+  /** Null when the log does not say; a hole in it is as good as a change. */
+  async #isUnchanged(
+    known: Pick<Recheck, "seq" | "chain" | "hosts">,
+    signal: AbortSignal,
+  ): Promise<boolean | null> {
+    const { log, clock, node = "" } = this.#deps;
     try {
-      const same = await isUnchanged({ log, clock, seq, chain, hosts, node }, either);
-      if (same === null || either.aborted) return;
-      if (same) this.#rewritten = null;
-      else this.#noteRewritten(seq);
+      return await isUnchanged({ log, clock, node, ...known }, signal);
     } catch (error) {
       if (!(error instanceof LogError)) throw error;
-      // A lost connection brings the next one; a hole is as good as a change.
-      if (error.kind === "gap") this.#noteRewritten(seq);
+      return error.kind === "gap" ? false : null;
     }
   }
 
@@ -210,9 +231,6 @@ class LogTail implements Tail {
     const what = `its first ${seq} records are not those that were applied`;
     this.#rewritten = `the log was rewritten: ${what}`;
     this.#reading?.abort();
-    this.#deps.clock.after(REWRITTEN_MS, () => {
-      this.#recheckDue = true;
-    });
   }
 
   #take(batch: readonly Recorded[]): void {

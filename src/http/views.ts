@@ -146,6 +146,7 @@ export function planView(plan: Plan): PlanView {
       fdb: [...kernel.fdb.values()],
       sysctls: [...kernel.sysctls.values()],
       rules: [...kernel.rules.values()],
+      peers: [...kernel.peers.values()],
     },
     subnetEnv: plan.subnetEnv,
   };

@@ -32,14 +32,13 @@ export type RouteMessage = ReturnType<typeof route.decode>;
 
 /** Our routes, and every route through the given devices. */
 export function dumpRoutes(socket: NetlinkSocket, indexes: readonly number[]): RouteMessage[] {
-  const messages: RouteMessage[] = [];
-  for (const family of [AF_INET, AF_INET6]) {
-    messages.push(...dumpWhere(socket, family, PROTOCOL, undefined));
-    for (const index of indexes) {
-      messages.push(...dumpWhere(socket, family, ANY_BUT_OURS, index));
-    }
-  }
-  return messages;
+  // Flat, not spread into a push: as arguments, 700 000 routes are more than the stack holds.
+  return [AF_INET, AF_INET6]
+    .flatMap((family) => [
+      dumpWhere(socket, family, PROTOCOL, undefined),
+      ...indexes.map((index) => dumpWhere(socket, family, ANY_BUT_OURS, index)),
+    ])
+    .flat();
 }
 
 /** As a protocol to `dumpWhere`: the kernel is asked for all, and ours are left undecoded. */

@@ -14,10 +14,16 @@ const PAGE_ROWS = 200;
 const PAGES_MAX = 60;
 const RETRY_MS = 1000;
 
-/** The list and those of the events that come after it; both are in the order of the log. */
+/** Events of one type that the page holds at most. */
+export const FILTERED_MAX = 20_000;
+
+/**
+ * The list and those of the events that come after it, both in the order of the log; of too many
+ * the oldest go.
+ */
 export function followedBy(list: readonly EventRow[], events: readonly EventRow[]): EventRow[] {
   const last = list.at(-1)?.seq ?? 0;
-  return [...list, ...events.filter(({ seq }) => seq > last)];
+  return [...list, ...events.filter(({ seq }) => seq > last)].slice(-FILTERED_MAX);
 }
 
 export interface EventPages {

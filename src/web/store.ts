@@ -4,7 +4,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { StateDocument } from "../events/state-document.ts";
 import { ApiError, getJson, keepToken } from "./api.ts";
-import { createEventPages, type EventRow, followedBy } from "./event-pages.ts";
+import { createEventPages, type EventRow, FILTERED_MAX, followedBy } from "./event-pages.ts";
 import { streamEvents } from "./event-stream.ts";
 import { type HostProgress, hostRows } from "./hosts.ts";
 import { createLatest } from "./latest.ts";
@@ -52,7 +52,6 @@ export const events = createEventPages({
 
 /** Events of the types that are chosen, oldest first; null while they are looked for. */
 export const filtered = signal<readonly EventRow[] | null>(null);
-const FILTERED_MAX = 20_000;
 
 const searches = createLatest<string, readonly EventRow[]>({
   load: loadTypes,

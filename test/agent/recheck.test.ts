@@ -7,7 +7,7 @@ import { isUnchanged } from "../../src/agent/recheck.ts";
 import { createTail, type Tail } from "../../src/agent/tail.ts";
 import { encode } from "../../src/events/codec.ts";
 import type { Draft } from "../../src/events/event.ts";
-import type { EventLog } from "../../src/events/log.ts";
+import { type EventLog, LogError } from "../../src/events/log.ts";
 import type { Snapshot } from "../../src/events/snapshot.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import { MemoryLog } from "../support/log-memory.ts";
@@ -39,13 +39,31 @@ async function write(count: number): Promise<void> {
 }
 
 async function tailOf(snapshot: Snapshot | null = null): Promise<Tail> {
+  return (await startTail(memory.client().log, snapshot)).tail;
+}
+
+/** `ended` is what the tail ended with, null for nothing wrong. */
+async function startTail(log: EventLog, snapshot: Snapshot | null) {
   const ignore = (): void => undefined;
-  const { log } = memory.client();
   const follow = { log, clock, fabric: "t", node: "h1", onFolded: ignore, onChange: ignore };
   const tail = createTail({ ...follow, snapshot });
-  void tail.run(stop.signal);
+  const ended = tail.run(stop.signal).then(
+    () => null,
+    (error: unknown) => error,
+  );
   await clock.advance(LONG_MS);
-  return tail;
+  return { tail, ended };
+}
+
+/** `log`, where `first` goes before each reading that has an end: only a recheck's has one. */
+function rereadBy(log: EventLog, first: () => void): EventLog {
+  return {
+    ...log,
+    async *read(from, signal, last) {
+      if (last !== undefined) first();
+      yield* log.read(from, signal, last);
+    },
+  };
 }
 
 function snapshotOf(tail: Tail): Snapshot {
@@ -88,6 +106,38 @@ test("a host that starts from its snapshot notices it", async () => {
   second.accept();
   await clock.advance(LONG_MS);
   expect(second.view()).toMatchObject({ seq: RECORDS, damage: null });
+});
+
+test("reading again that fails while the host goes on following is repeated", async () => {
+  const snapshot = snapshotOf(await tailOf());
+  rewrite();
+  const { log } = memory.client();
+  let fails = 2;
+  const failing = rereadBy(log, () => {
+    if (fails-- > 0) throw new LogError("unreachable", "the consumer is gone");
+  });
+  const { tail } = await startTail(failing, snapshot);
+  expect(fails).toBeLessThan(0);
+  expect(tail.view()).toMatchObject({ seq: RECORDS, damage: REWRITTEN });
+});
+
+test("a host that found the log rewritten stops at once", async () => {
+  const tail = await tailOf();
+  rewrite();
+  await clock.advance(LONG_MS);
+  expect(tail.view().damage).toBe(REWRITTEN);
+  stop.abort();
+  await clock.advance(0);
+  expect(clock.pending).toBe(0);
+});
+
+test("what is no trouble of the log while it is read again ends the tail", async () => {
+  const snapshot = snapshotOf(await tailOf());
+  const failing = rereadBy(memory.client().log, () => {
+    throw new TypeError("a bug");
+  });
+  const { ended } = await startTail(failing, snapshot);
+  expect(await ended).toEqual(new TypeError("a bug"));
 });
 
 test("a lost connection alone, or a restart, is no damage", async () => {

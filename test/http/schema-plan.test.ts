@@ -27,4 +27,7 @@ test.each(BACKENDS)("the plan of a host with %j is one by its schema", (backend)
   const document = { ...planView(plan), time, commands: describePlan(plan) };
   expect(planSchema.safeParse(document).error?.message).toBeUndefined();
   expect(plan.peers).toHaveLength(1);
+  const shown = Object.entries(document.kernel).map(([noun, objects]) => [noun, objects.length]);
+  const wanted = Object.entries(plan.kernel).map(([noun, objects]) => [noun, objects.size]);
+  expect(Object.fromEntries(shown)).toEqual(Object.fromEntries(wanted));
 });

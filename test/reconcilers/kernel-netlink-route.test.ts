@@ -1,6 +1,10 @@
 // Routes that somebody made differ in what our Route has no field for, on the real kernel.
 
 import { describe, expect, test } from "bun:test";
+import { NETLINK_ROUTE } from "../../src/ffi/netlink/constants.ts";
+import { route as routeMessage } from "../../src/ffi/netlink/route.ts";
+import { NetlinkSocket } from "../../src/ffi/netlink/socket.ts";
+import { dumpRoutes, type RouteMessage } from "../../src/reconcilers/kernel-netlink-route.ts";
 import { keyOf } from "../../src/reconcilers/kernel-state.ts";
 import { del, dev, dev6, hostOps, route, scope, set } from "../support/kernel-objects.ts";
 import { netlinkHost } from "../support/netlink-host.ts";
@@ -21,6 +25,8 @@ const cases = [
       ` nexthop via 10.5.2.9 dev ${dev} onlink`,
   ],
 ] as const;
+
+const anyRoute: RouteMessage = routeMessage.decode(routeMessage.encode({}, {}));
 
 if (requireRoot("routes with something extra"))
   describe("routes with something extra", () => {
@@ -50,6 +56,19 @@ if (requireRoot("routes with something extra"))
         expect(host.netns.ip("route show proto 104").trim()).toBe("");
       });
     }
+
+    test("as many routes as the whole internet has are read", () => {
+      const many: RouteMessage[] = new Array(1_200_000).fill(anyRoute);
+      class Full extends NetlinkSocket {
+        override dump<T>(): T[] {
+          return many as T[];
+        }
+      }
+      const socket = new Full(NETLINK_ROUTE);
+      // Ours and the device's, of each family.
+      expect(dumpRoutes(socket, [1])).toHaveLength(4 * many.length);
+      socket.close();
+    });
 
     test("a foreign route put in front of ours gives way when ours is set", async () => {
       await host.apply(...hostOps);

@@ -1,5 +1,10 @@
 import { expect, test } from "bun:test";
-import { createEventPages, type EventRow, followedBy } from "../../src/web/event-pages.ts";
+import {
+  createEventPages,
+  type EventRow,
+  FILTERED_MAX,
+  followedBy,
+} from "../../src/web/event-pages.ts";
 
 function row(seq: number): EventRow {
   const verdict = { kind: "accepted" };
@@ -75,4 +80,11 @@ test("of events found and events that came live meanwhile, each is in the list o
   const live = [row(4), row(5)];
   expect(followedBy([row(1), row(4)], live).map(({ seq }) => seq)).toEqual([1, 4, 5]);
   expect(followedBy([], live)).toEqual(live);
+});
+
+test("the list does not grow for as long as events come: the oldest go", () => {
+  const full = Array.from({ length: FILTERED_MAX }, (_, i) => row(i + 1));
+  const list = followedBy(full, [row(FILTERED_MAX + 1), row(FILTERED_MAX + 2)]);
+  expect(list).toHaveLength(FILTERED_MAX);
+  expect([list[0]?.seq, list.at(-1)?.seq]).toEqual([3, FILTERED_MAX + 2]);
 });

@@ -98,28 +98,34 @@ const CHANNELS: readonly Channel[] = [
 /** Listens from construction on; several changes in one turn of the event loop are told once. */
 export class Monitor {
   readonly #options: MonitorOptions;
-  readonly #listeners: readonly Listener[];
+  readonly #listeners: Listener[] = [];
   #told = false;
   #closed = false;
 
   /** Throws NativeError. */
   constructor(options: MonitorOptions) {
     this.#options = options;
-    this.#listeners = CHANNELS.map(
-      (channel) =>
-        new Listener({
-          // Null without nf_tables in the kernel: there is nothing to hear of it.
-          subscribe: () => subscribe(options, channel),
-          onDatagram: (datagram) => this.#receive(channel, datagram),
-          onLost: () => this.#tell(),
-          reopenMs: REOPEN_MS,
-        }),
-    );
+    try {
+      for (const channel of CHANNELS) this.#listeners.push(this.#listen(channel));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   close(): void {
     this.#closed = true;
     for (const listener of this.#listeners) listener.close();
+  }
+
+  #listen(channel: Channel): Listener {
+    return new Listener({
+      // Null without nf_tables in the kernel: there is nothing to hear of it.
+      subscribe: () => subscribe(this.#options, channel),
+      onDatagram: (datagram) => this.#receive(channel, datagram),
+      onLost: () => this.#tell(),
+      reopenMs: REOPEN_MS,
+    });
   }
 
   #receive(channel: Channel, datagram: Uint8Array): void {

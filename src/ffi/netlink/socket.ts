@@ -65,6 +65,8 @@ export class NetlinkSocket {
   #seq = 0;
   /** Set when the kernel said that it dropped a reply for want of buffer. */
   #overrun = false;
+  /** The rest of a dump is still in the kernel; to read another answer would be to throw it away. */
+  #dumping = false;
 
   /** Throws NativeError when the kernel lacks a needed option. `buffer` is in bytes. */
   constructor(protocol: number, buffer = SOCKET_BUFFER) {
@@ -163,7 +165,7 @@ export class NetlinkSocket {
 
   /**
    * A consistent dump: asks again when the kernel says that it changed underneath. `decode` may
-   * return null to leave an object out. Throws NetlinkError.
+   * return null to leave an object out, and may not use this socket. Throws NetlinkError.
    */
   dump<T>(request: Request, decode: (frame: Frame) => T | null): T[] {
     try {
@@ -179,9 +181,18 @@ export class NetlinkSocket {
     throw new NetlinkError(`RTM ${request.type}`, EINTR, "the tables never stood still for a dump");
   }
 
-  #dumpOnce<T>(request: Request, decode: (frame: Frame) => T | null) {
+  #dumpOnce<T>(request: Request, decode: (frame: Frame) => T | null): T[] | null {
     this.#send([request], NLM_F_DUMP);
-    const op = `RTM ${request.type}`;
+    this.#dumping = true;
+    try {
+      return this.#dumped(`RTM ${request.type}`, decode);
+    } finally {
+      this.#dumping = false;
+    }
+  }
+
+  /** Null when the tables changed meanwhile. */
+  #dumped<T>(op: string, decode: (frame: Frame) => T | null): T[] | null {
     const objects: T[] = [];
     let interrupted = false;
     for (const frame of this.#replies()) {
@@ -203,6 +214,7 @@ export class NetlinkSocket {
   }
 
   #send(requests: readonly Request[], lastFlags: number): void {
+    if (this.#dumping) throw new Error(`RTM ${requests[0]?.type}: a request while a dump is read`);
     // Sequence numbers are 32 bits wide; nothing is in flight here, so they may start again.
     if (this.#seq > 0xf0000000) this.#seq = 0;
     this.#overrun = false;

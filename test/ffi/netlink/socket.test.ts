@@ -1,6 +1,7 @@
 // The request socket and the monitor against the real kernel.
 
 import { describe, expect, test } from "bun:test";
+import { readdirSync, readlinkSync } from "node:fs";
 import {
   AF_INET,
   NETLINK_ROUTE,
@@ -40,6 +41,20 @@ const neighbour = (index: number, i: number, mac = Uint8Array.of(2, 0, 0, 0, 0, 
     { NDA_DST: Uint8Array.of(198, 18, 1 + (i >> 8), i & 255), NDA_LLADDR: mac },
   ),
 });
+
+function openSockets(): readonly string[] {
+  // The descriptor that reads the folder is gone by now.
+  const links = readdirSync("/proc/self/fd").map((fd) => linkText(fd) ?? "");
+  return links.filter((text) => text.startsWith("socket:"));
+}
+
+function linkText(fd: string): string | null {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return null;
+  }
+}
 
 const unreachable: Request = {
   type: RTM_NEWROUTE,
@@ -103,7 +118,42 @@ if (requireRoot("netlink sockets")) {
     });
   });
 
+  describe("a dump", () => {
+    const all: Request = { type: RTM_GETLINK, flags: 0, payload: link.encode({}, {}) };
+    const first: Request = { ...all, payload: link.encode({ index: 1 }, {}) };
+
+    test("refuses a request from its decoder, which would take the rest of it", () => {
+      const { netns } = host();
+      using _ = netns;
+      const socket = netns.enter(() => new NetlinkSocket(NETLINK_ROUTE));
+      const nested = () => socket.dump(all, () => socket.get(first));
+      expect(nested).toThrow(`RTM ${RTM_GETLINK}: a request while a dump is read`);
+      const names = socket.dump(all, (frame) => link.read(frame).attrs.IFLA_IFNAME ?? null);
+      expect(names.sort()).toEqual(["eth0", "far0", "lo"]);
+      expect(link.read(socket.get(first)).attrs.IFLA_IFNAME).toBe("lo");
+      socket.close();
+    });
+  });
+
   describe("monitor", () => {
+    test("that hears only one of its two sockets leaves none open", async () => {
+      const { netns } = host();
+      using _ = netns;
+      const before = openSockets();
+      const paths = [netns.path, "/nonexistent"];
+      const half = {
+        get netns() {
+          return paths.shift() ?? null;
+        },
+        ownPort: NOBODY,
+        interest: () => null,
+        onDirty: () => undefined,
+      };
+      expect(() => new Monitor(half)).toThrow("open /nonexistent: errno 2");
+      expect(paths).toEqual([]);
+      await until(() => openSockets().every((each) => before.includes(each)));
+    });
+
     test("tells of lost notifications and goes on listening", async () => {
       const { netns, index } = host();
       using _ = netns;
