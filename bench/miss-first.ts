@@ -6,6 +6,7 @@
 //   bench/miss-first.ts [busy]        with both cores kept busy by others
 
 import { Everyone } from "../test/support/everyone.ts";
+import { until } from "../test/support/fabric.ts";
 import { machine, quantile, table, write } from "./support.ts";
 
 const PEERS = 200;
@@ -47,8 +48,9 @@ async function run(): Promise<void> {
   try {
     for (const host of hosts) {
       await host.populate(PEERS);
-      await host.start();
+      const agent = await host.start();
       host.attach();
+      await until("answers are prepared", 4000, () => agent.status().misses?.path !== null);
     }
     const last = PEERS + 1;
     // The container's own neighbours, and the code that answers, are warm.

@@ -5,9 +5,11 @@
 
 import { HeldPeers } from "../src/agent/held-peers.ts";
 import { Planner } from "../src/agent/planner.ts";
+import { PreparedAnswers } from "../src/agent/prepared-answers.ts";
 import { createTail, type Tail } from "../src/agent/tail.ts";
 import { encode } from "../src/events/codec.ts";
 import type { Draft } from "../src/events/event.ts";
+import { onDemand } from "../src/events/fold-miss.ts";
 import type { EventLog } from "../src/events/log.ts";
 import { parseNetworkConfig } from "../src/events/network-config.ts";
 import { subjectOf } from "../src/events/subject.ts";
@@ -89,7 +91,15 @@ function host(log: EventLog, node: string, signal: AbortSignal): SimHost {
     onFolded: () => undefined,
     onChange: () => loop.wake(),
   });
-  const held = { held: new HeldPeers(), isSettled: true, follow: () => undefined };
+  const prepared = new PreparedAnswers();
+  let preparedSeq = -1;
+  const serve = (): void => {
+    const state = tail.state();
+    if (preparedSeq === state.changedSeq || onDemand(state.config) === null) return;
+    preparedSeq = state.changedSeq;
+    prepared.changes(state, node);
+  };
+  const held = { held: new HeldPeers(), isSettled: true, follow: serve, serve };
   const planner = new Planner({
     ...{ tail, clock: realClock, node, instance: `boot-of-${node}`, snapshot: null },
     stopping: () => false,

@@ -1,7 +1,7 @@
 // A host that knows nothing starts in a fabric of 10 000 peers: from the start of the process,
 // without a snapshot and without a device, until it says that it is ready, and what it then takes
-// of memory: 5 s later, and in the last round 30 s later, when it has given its start's memory back.
-// Proactive, then on demand. Reach: 300 ms on-miss, 1 s proactive; 80 and 96 MiB.
+// of memory: 5 s later, and in the last round 30 s later, when it has given its start's memory
+// back. Proactive, then on demand. Reach: 300 ms on-miss, 1 s proactive; 80 and 96 MiB.
 
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

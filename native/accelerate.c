@@ -14,7 +14,7 @@ int hp_accelerate(struct hp_tunnel *t)
 	uint32_t wanted = atomic_load(&t->features), features = wanted;
 	int32_t errors[16] = { 0 };
 
-	fastpath_attach(&t->fast, &t->config, &features, errors);
+	fastpath_attach(&t->fast, &t->filter, &t->config, &features, errors);
 	atomic_fetch_and(&t->features, ~(wanted & ~features));
 	for (size_t i = 0; i < 16; i++) {
 		if (errors[i] != 0)
@@ -53,4 +53,31 @@ int hp_refresh(struct hp_tunnel *t)
 	if (rc < 0)
 		decelerate(t, -rc);
 	return 0;
+}
+
+static void filter_off(struct hp_tunnel *t, int error)
+{
+	atomic_store(&t->errors[15], error);
+	atomic_fetch_and(&t->features, ~(uint32_t)HP_F_FILTER);
+}
+
+void filter_open(struct hp_tunnel *t)
+{
+	int rc = 0;
+
+	if (atomic_load(&t->features) & HP_F_FILTER)
+		rc = filter_prepare(&t->filter);
+	if (rc < 0)
+		filter_off(t, -rc);
+}
+
+/** Before the first start the peers are not all known. */
+void filter_update(struct hp_tunnel *t)
+{
+	int rc = 0;
+
+	if (t->running && (atomic_load(&t->features) & HP_F_FILTER))
+		rc = filter_set_peers(&t->filter, &t->config, t->udp, atomic_load(&t->table));
+	if (rc < 0)
+		filter_off(t, -rc);
 }

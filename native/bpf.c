@@ -73,11 +73,26 @@ uint32_t asm_jump(struct assembler *a, int condition, int dst, int32_t imm)
 	return a->length - 1;
 }
 
+uint32_t asm_jump_reg(struct assembler *a, int condition, int dst, int src)
+{
+	asm_put(a, BPF_JMP | condition | BPF_X, dst, src, 0, 0);
+	return a->length - 1;
+}
+
 void asm_land(struct assembler *a, uint32_t at)
 {
 	a->code[at].off = (int16_t)(a->length - at - 1);
 }
 
+/** The exits numbered @from to before @to go to the next instruction instead of the end. */
+void asm_land_passes(struct assembler *a, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from; i < to; i++)
+		asm_land(a, a->pass[i]);
+	for (uint32_t i = to; i < a->passes; i++)
+		a->pass[i - to + from] = a->pass[i];
+	a->passes -= to - from;
+}
 
 /** The jumps to pass() land here: the packet goes on as if the program were not there. */
 void asm_finish(struct assembler *a)
@@ -136,6 +151,21 @@ int bpf_map_update(int fd, const void *key, const void *value)
 	return element(BPF_MAP_UPDATE_ELEM, fd, key, value);
 }
 
+/** All of @count keys in one call; the map must be new. */
+int bpf_map_update_batch(int fd, const void *keys, const void *values, uint32_t count)
+{
+	union bpf_attr attr;
+
+	if (count == 0)
+		return 0;
+	memset(&attr, 0, sizeof(attr));
+	attr.batch.map_fd = (uint32_t)fd;
+	attr.batch.keys = (uintptr_t)keys;
+	attr.batch.values = (uintptr_t)values;
+	attr.batch.count = count;
+	return bpf_call(BPF_MAP_UPDATE_BATCH, &attr);
+}
+
 int bpf_map_lookup(int fd, const void *key, void *value)
 {
 	return element(BPF_MAP_LOOKUP_ELEM, fd, key, value);
@@ -173,7 +203,7 @@ int bpf_info(int fd, void *info, uint32_t size)
 	return bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr);
 }
 
-int bpf_program_load(const struct assembler *a, const char *name)
+int bpf_program_load(const struct assembler *a, uint32_t type, const char *name)
 {
 	union bpf_attr attr;
 #ifdef HEDDLE_BPF_LOG
@@ -181,7 +211,7 @@ int bpf_program_load(const struct assembler *a, const char *name)
 #endif
 
 	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
+	attr.prog_type = type;
 	attr.insns = (uintptr_t)a->code;
 	attr.insn_cnt = a->length;
 	attr.license = (uintptr_t)"Apache-2.0";

@@ -9,7 +9,11 @@
  * narrow, must go there too. Order within a flow holds because a flow that had either stays with
  * the socket until it had none for 50 ms; inner fragments, which tell no ports, never do. While
  * nobody has the socket (the process was killed, or is being replaced) bulk is taken too: slower
- * beats lost. Everything doubtful is left to rx.c, which counts and drops.
+ * beats lost. What rx.c would certainly drop ends here, counted under the same reason: datagrams
+ * of strangers, whatever is in them, and a peer's with another's inner source, a destination that
+ * is not ours or a wrong header checksum. Not fragments, whose rest would wait for them, and of
+ * several datagrams in one packet only a stranger's: each has a source of its own. Everything
+ * else that is doubtful is left to the socket.
  */
 #include <linux/if_ether.h>
 
@@ -23,8 +27,25 @@
 /** Not zero in the first fragment of a datagram. */
 #define AT_FRAGMENT (AT_HEADER + 12)
 #define AT_TIME (AT_HEADER + 16)
+#define TCX_DROP 2
+#define REFUSALS_MAX 8u
 
-/* R6 context, R7 data: whole headers in one piece, for our listener, no later fragment. */
+/**
+ * struct refusals - jumps of one program to where it drops
+ * @from: of each reason
+ * @count: of each reason
+ */
+struct refusals {
+	uint32_t from[DROP_REASONS][REFUSALS_MAX];
+	uint32_t count[DROP_REASONS];
+};
+
+static void refuse(struct refusals *r, int reason, uint32_t jump)
+{
+	r->from[reason][r->count[reason]++] = jump;
+}
+
+/* R6 context, R7 data: outer headers in one piece, for our listener, no later fragment. */
 static void check_outer(struct assembler *a, const struct hp_endpoint *to)
 {
 	uint32_t address;
@@ -35,8 +56,7 @@ static void check_outer(struct assembler *a, const struct hp_endpoint *to)
 	asm_load(a, BPF_W, R7, R6, SKB(data));
 	asm_load(a, BPF_W, R8, R6, SKB(data_end));
 	asm_op_reg(a, BPF_MOV, R2, R7);
-	/* The ports of the inner packet are the last bytes read */
-	asm_op(a, BPF_ADD, R2, INNER + 24);
+	asm_op(a, BPF_ADD, R2, INNER);
 	asm_pass_if_reg(a, BPF_JGT, R2, R8);
 	asm_load(a, BPF_H, R2, R7, ETH_HLEN + 22);
 	asm_pass_if(a, BPF_JNE, R2, htons(to->port));
@@ -53,16 +73,20 @@ static void check_outer(struct assembler *a, const struct hp_endpoint *to)
 	/* 32-bit compare: an immediate would be sign-extended */
 	asm_put(a, BPF_ALU | BPF_XOR | BPF_K, R2, 0, 0, (int32_t)address);
 	asm_pass_if(a, BPF_JNE, R2, 0);
-	/* A sender in the kernel sends no UDP checksum; others are verified by the socket */
-	asm_load(a, BPF_H, R2, R7, ETH_HLEN + 26);
-	asm_pass_if(a, BPF_JNE, R2, 0);
 }
 
 /* One inner packet without options, alive, exactly as long as the datagram says. R9: its length. */
-static void check_inner(struct assembler *a)
+static void check_inner(struct assembler *a, struct refusals *r)
 {
 	uint32_t part;
 
+	/* A sender in the kernel sends no UDP checksum; others are verified by the socket */
+	asm_load(a, BPF_H, R2, R7, ETH_HLEN + 26);
+	asm_pass_if(a, BPF_JNE, R2, 0);
+	/* The ports of the inner packet are the last bytes read */
+	asm_op_reg(a, BPF_MOV, R2, R7);
+	asm_op(a, BPF_ADD, R2, INNER + 24);
+	asm_pass_if_reg(a, BPF_JGT, R2, R8);
 	asm_load(a, BPF_B, R2, R7, INNER);
 	asm_pass_if(a, BPF_JNE, R2, 0x45);
 	asm_load(a, BPF_B, R2, R7, INNER + 8);
@@ -97,24 +121,45 @@ static void check_inner(struct assembler *a)
 	asm_op(a, BPF_RSH, R3, 16);
 	asm_op(a, BPF_AND, R2, 0xffff);
 	asm_op_reg(a, BPF_ADD, R2, R3);
-	asm_pass_if(a, BPF_JNE, R2, 0xffff);
+	refuse(r, DROP_MALFORMED, asm_jump(a, BPF_JNE, R2, 0xffff));
+}
+
+/* The packet goes on as if the program were not there, and no question is asked before. */
+static void leave(struct assembler *a)
+{
+	/* TCX_NEXT */
+	asm_op(a, BPF_MOV, R0, -1);
+	asm_put(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
+static void leave_if(struct assembler *a, int condition, int dst, int32_t imm)
+{
+	uint32_t go = asm_jump(a, condition, dst, imm), stay = asm_jump(a, BPF_JA, 0, 0);
+
+	asm_land(a, go);
+	leave(a);
+	asm_land(a, stay);
 }
 
 /* R8: the route of the inner source, whose endpoint must be the datagram's source. */
-static void check_routes(struct assembler *a, const struct fastpath *maps)
+static void check_routes(struct assembler *a, const struct fastpath *maps, struct refusals *r)
 {
 	fast_find_route(a, INNER + 12, true, maps->routes);
-	asm_op(a, BPF_AND, R2, ROUTE_RECEIVE);
-	asm_pass_if(a, BPF_JEQ, R2, 0);
+	refuse(r, DROP_SOURCE, asm_jump(a, BPF_JEQ, R0, 0));
 	asm_load(a, BPF_W, R2, R0, offsetof(struct encap_route, addr));
 	asm_load(a, BPF_W, R3, R7, ETH_HLEN + 12);
-	asm_pass_if_reg(a, BPF_JNE, R2, R3);
+	refuse(r, DROP_SOURCE, asm_jump_reg(a, BPF_JNE, R2, R3));
 	asm_load(a, BPF_H, R2, R0, offsetof(struct encap_route, port));
 	asm_load(a, BPF_H, R3, R7, ETH_HLEN + 20);
-	asm_pass_if_reg(a, BPF_JNE, R2, R3);
+	refuse(r, DROP_SOURCE, asm_jump_reg(a, BPF_JNE, R2, R3));
 	asm_op_reg(a, BPF_MOV, R8, R0);
 	fast_find_route(a, INNER + 16, false, maps->routes);
-	asm_pass_if(a, BPF_JNE, R2, ROUTE_OWN);
+	refuse(r, DROP_DESTINATION, asm_jump(a, BPF_JEQ, R0, 0));
+	asm_load(a, BPF_W, R2, R0, offsetof(struct encap_route, kind));
+	refuse(r, DROP_DESTINATION, asm_jump(a, BPF_JNE, R2, ROUTE_OWN));
+	asm_load(a, BPF_W, R2, R8, offsetof(struct encap_route, kind));
+	asm_op(a, BPF_AND, R2, ROUTE_RECEIVE);
+	leave_if(a, BPF_JEQ, R2, 0);
 }
 
 static void flow_call(struct assembler *a, const struct fastpath *maps, int helper)
@@ -152,7 +197,7 @@ static uint32_t leave_to_socket(struct assembler *a)
 	nobody = asm_jump(a, BPF_JEQ, R0, 0);
 	asm_op_reg(a, BPF_MOV, R1, R0);
 	asm_call(a, BPF_FUNC_sk_release);
-	asm_pass_if(a, BPF_JA, 0, 0);
+	leave(a);
 	return nobody;
 }
 
@@ -211,16 +256,62 @@ static void check_flow(struct assembler *a, const struct fastpath *maps)
 	asm_land(a, nobody);
 	/* Only what is whole may go on */
 	asm_load(a, BPF_W, R2, FP, AT_FRAGMENT);
-	asm_pass_if(a, BPF_JNE, R2, 0);
+	leave_if(a, BPF_JNE, R2, 0);
 }
 
-void decap_assemble(struct assembler *a, const struct hp_config *config,
-		    const struct fastpath *maps)
+/*
+ * Where the checks jump to: a peer's datagram of which a part or a second one is elsewhere, and
+ * whatever else is not certain, goes on to the socket; a stranger's never does.
+ */
+static void refusals_land(struct assembler *a, const struct filter *filter,
+			  const struct refusals *r, uint32_t doubts, uint32_t doubts_end)
 {
+	uint32_t unsure[2 * DROP_REASONS], count = 0;
+
+	for (int reason = 0; reason < DROP_REASONS; reason++) {
+		for (uint32_t i = 0; i < r->count[reason]; i++)
+			asm_land(a, r->from[reason][i]);
+		asm_load(a, BPF_W, R2, FP, AT_FRAGMENT);
+		unsure[count++] = asm_jump(a, BPF_JNE, R2, 0);
+		asm_load(a, BPF_W, R2, R6, SKB(gso_size));
+		unsure[count++] = asm_jump(a, BPF_JNE, R2, 0);
+		filter_count(a, filter, reason);
+		asm_op(a, BPF_MOV, R0, TCX_DROP);
+		asm_put(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		asm_land(a, unsure[i]);
+	asm_land_passes(a, doubts, doubts_end);
+	asm_load(a, BPF_W, R2, FP, AT_FRAGMENT);
+	asm_pass_if(a, BPF_JNE, R2, 0);
+	filter_pass_peers(a, filter, ETH_HLEN);
+	filter_count(a, filter, DROP_SOURCE);
+	asm_op(a, BPF_MOV, R0, TCX_DROP);
+	asm_put(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
+/* Nothing is dropped: all of it goes on to the socket. */
+static void refusals_leave(struct assembler *a, const struct refusals *r)
+{
+	for (int reason = 0; reason < DROP_REASONS; reason++) {
+		for (uint32_t i = 0; i < r->count[reason]; i++)
+			asm_land(a, r->from[reason][i]);
+	}
+}
+
+/** With @filter NULL nothing is dropped here. */
+void decap_assemble(struct assembler *a, const struct hp_config *config,
+		    const struct fastpath *maps, const struct filter *filter)
+{
+	struct refusals refusals = { .count = { 0 } };
+	uint32_t doubts, doubts_end;
+
 	asm_op_reg(a, BPF_MOV, R6, R1);
 	check_outer(a, &config->listen[0]);
-	check_inner(a);
-	check_routes(a, maps);
+	doubts = a->passes;
+	check_inner(a, &refusals);
+	check_routes(a, maps, &refusals);
+	doubts_end = a->passes;
 	check_flow(a, maps);
 	fast_count(a, maps->counters, offsetof(struct hp_peer_counters, rx_packets), INNER);
 	asm_op_reg(a, BPF_MOV, R1, R6);
@@ -234,4 +325,8 @@ void decap_assemble(struct assembler *a, const struct hp_config *config,
 	asm_op(a, BPF_MOV, R2, BPF_F_INGRESS);
 	asm_call(a, BPF_FUNC_redirect);
 	asm_put(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	if (filter)
+		refusals_land(a, filter, &refusals, doubts, doubts_end);
+	else
+		refusals_leave(a, &refusals);
 }

@@ -152,6 +152,14 @@ static void push_outer(struct assembler *a, const struct hp_endpoint *from)
 	asm_call(a, BPF_FUNC_skb_store_bytes);
 }
 
+/* R0: the route of the address at R7 + @offset, R2: its kind. */
+static void find_route(struct assembler *a, int offset, bool first, int routes)
+{
+	fast_find_route(a, offset, first, routes);
+	asm_pass_if(a, BPF_JEQ, R0, 0);
+	asm_load(a, BPF_W, R2, R0, offsetof(struct encap_route, kind));
+}
+
 void encap_assemble(struct assembler *a, const struct hp_config *config,
 		    const struct fastpath *maps, bool check_source)
 {
@@ -159,10 +167,10 @@ void encap_assemble(struct assembler *a, const struct hp_config *config,
 	check_packet(a);
 	check_size(a, config->mtu);
 	if (check_source) {
-		fast_find_route(a, 12, true, maps->routes);
+		find_route(a, 12, true, maps->routes);
 		asm_pass_if(a, BPF_JNE, R2, ROUTE_OWN);
 	}
-	fast_find_route(a, 16, !check_source, maps->routes);
+	find_route(a, 16, !check_source, maps->routes);
 	asm_op(a, BPF_AND, R2, ROUTE_SEND);
 	asm_pass_if(a, BPF_JEQ, R2, 0);
 	asm_op_reg(a, BPF_MOV, R8, R0);

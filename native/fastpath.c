@@ -16,7 +16,7 @@
 
 #define FLOWS_MAX 8192u
 
-/* R0: the route of the address at R7 + @offset; the map itself is replaced as a whole. */
+/* R0: the route of the address at R7 + @offset, or NULL; the map is replaced as a whole. */
 void fast_find_route(struct assembler *a, int offset, bool first, int outer_map)
 {
 	if (first) {
@@ -35,8 +35,6 @@ void fast_find_route(struct assembler *a, int offset, bool first, int outer_map)
 	asm_op_reg(a, BPF_MOV, R2, FP);
 	asm_op(a, BPF_ADD, R2, AT_KEY);
 	asm_call(a, BPF_FUNC_map_lookup_elem);
-	asm_pass_if(a, BPF_JEQ, R0, 0);
-	asm_load(a, BPF_W, R2, R0, offsetof(struct encap_route, kind));
 }
 
 /* Row R8->slot: packets, and bytes less @outer; per CPU, so plain additions do. */
@@ -160,11 +158,11 @@ static int open_routes(struct fastpath *f, const struct hp_endpoint *listen)
 	return f->ask < 0 ? f->ask : f->watch < 0 ? f->watch : 0;
 }
 
-static bool adopt_maps(struct fastpath *f)
+static bool adopt_maps(struct fastpath *f, struct filter *filter)
 {
 	int receiver = resident_find(f->underlay, ATTACH_TCX_INGRESS, f->device);
 	int sender = resident_find(f->device, ATTACH_TCX_EGRESS, f->device);
-	bool adopted = resident_adopt(f, receiver) || resident_adopt(f, sender);
+	bool adopted = resident_adopt(f, filter, receiver) || resident_adopt(f, filter, sender);
 
 	close_fd(&receiver);
 	close_fd(&sender);
@@ -172,7 +170,8 @@ static bool adopt_maps(struct fastpath *f)
 }
 
 /** Maps, a predecessor's if it left some; the device must be there. */
-void fastpath_prepare(struct fastpath *f, const struct hp_config *config, uint32_t features)
+void fastpath_prepare(struct fastpath *f, struct filter *filter, const struct hp_config *config,
+		      uint32_t features)
 {
 	int rc = -EADDRNOTAVAIL;
 
@@ -187,7 +186,7 @@ void fastpath_prepare(struct fastpath *f, const struct hp_config *config, uint32
 	if (f->underlay != 0)
 		rc = open_routes(f, &config->listen[0]);
 	if (rc >= 0)
-		rc = f->resident && adopt_maps(f) ? 0 : make_maps(f);
+		rc = f->resident && adopt_maps(f, filter) ? 0 : make_maps(f);
 	if (rc >= 0)
 		return;
 	f->error = -rc;
@@ -201,7 +200,8 @@ static int attach(struct fastpath *f, struct assembler *a, uint32_t type)
 	int program, replaced = -1, rc;
 
 	asm_finish(a);
-	program = bpf_program_load(a, sender ? NAME_SENDER : NAME_RECEIVER);
+	program = bpf_program_load(a, BPF_PROG_TYPE_SCHED_CLS,
+				   sender ? NAME_SENDER : NAME_RECEIVER);
 	if (program < 0)
 		return program;
 	if (!f->resident) {
@@ -225,8 +225,8 @@ static int attach(struct fastpath *f, struct assembler *a, uint32_t type)
 }
 
 /** Attaches what @features asks for and takes away the bits of what failed, with their errno. */
-void fastpath_attach(struct fastpath *f, const struct hp_config *config, uint32_t *features,
-		     int32_t *errors)
+void fastpath_attach(struct fastpath *f, const struct filter *filter,
+		     const struct hp_config *config, uint32_t *features, int32_t *errors)
 {
 	struct assembler sender = { .length = 0 }, receiver = { .length = 0 };
 	struct fast_head head = { .layout = FAST_LAYOUT, .device = f->device };
@@ -240,7 +240,7 @@ void fastpath_attach(struct fastpath *f, const struct hp_config *config, uint32_
 		f->encap = encap = attach(f, &sender, ATTACH_TCX_EGRESS);
 	}
 	if (decap >= 0 && (wanted & HP_F_DECAP)) {
-		decap_assemble(&receiver, config, f);
+		decap_assemble(&receiver, config, f, *features & HP_F_FILTER ? filter : NULL);
 		f->decap = decap = attach(f, &receiver, ATTACH_TCX_INGRESS);
 	}
 	if (f->encap < 0) {

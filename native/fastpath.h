@@ -45,7 +45,7 @@ _Static_assert(sizeof(struct encap_route) == 16, "read by the program");
 
 /** Changes whenever a map of this build means something else to the programs of another. */
 #ifndef FAST_LAYOUT
-#define FAST_LAYOUT 1u
+#define FAST_LAYOUT 2u
 #endif
 
 /**
@@ -65,6 +65,8 @@ struct fast_head {
 #define NAME_FLOWS "heddle_flows"
 #define NAME_NAMES "heddle_names"
 #define NAME_HEAD "heddle_head"
+#define NAME_ENDS "heddle_ends"
+#define NAME_DROPS "heddle_drops"
 
 /* Stack: route key at -8, map key and counter slot at -12, inner map at -24,
  * outer header or flow key at -56. */
@@ -81,7 +83,7 @@ unsigned int route_device(int fd, uint32_t from, uint32_t to);
 
 /* resident.c */
 int resident_find(unsigned int at, uint32_t type, unsigned int device);
-bool resident_adopt(struct fastpath *f, int program);
+bool resident_adopt(struct fastpath *f, struct filter *filter, int program);
 void resident_sweep(unsigned int device, const struct fastpath *keep);
 bool resident_allowed(void);
 
@@ -91,6 +93,10 @@ void fast_count(struct assembler *a, int counter_map, int16_t row, int outer);
 void encap_assemble(struct assembler *a, const struct hp_config *config,
 		    const struct fastpath *maps, bool check_source);
 void decap_assemble(struct assembler *a, const struct hp_config *config,
-		    const struct fastpath *maps);
+		    const struct fastpath *maps, const struct filter *filter);
+
+/* filter.c */
+void filter_count(struct assembler *a, const struct filter *f, int reason);
+void filter_pass_peers(struct assembler *a, const struct filter *f, int ip);
 
 #endif

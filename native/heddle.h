@@ -18,7 +18,7 @@
 /* Everything else of the library stays hidden. */
 #define HP_API __attribute__((visibility("default")))
 
-#define HP_ABI_VERSION 2
+#define HP_ABI_VERSION 3
 
 /** Listening addresses of one tunnel: an IPv4 and an IPv6 one, and room for a second underlay. */
 #define HP_LISTEN_MAX 4
@@ -43,7 +43,8 @@
 	X(PERSIST, 11, "persist") \
 	X(NAPI, 12, "tun-napi") \
 	X(DECAP, 13, "kernel-decap") \
-	X(RESIDENT, 14, "kernel-resident")
+	X(RESIDENT, 14, "kernel-resident") \
+	X(FILTER, 15, "socket-filter")
 
 #define HP_FEATURE_BIT(name, bit, text) HP_F_##name = 1u << (bit),
 enum hp_feature { HP_FEATURES(HP_FEATURE_BIT) HP_F_END };
@@ -255,6 +256,11 @@ HP_API int hp_pause(struct hp_tunnel *tunnel);
 HP_API int hp_resume(struct hp_tunnel *tunnel);
 /** Makes the device vanish with its last descriptor (persistence off), and the programs now. */
 HP_API int hp_forget_device(struct hp_tunnel *tunnel);
+/**
+ * Writes the alias (IFLA_IFALIAS) of @device, with its NUL; returns its length, 0 for none, -ENODEV
+ * where there is no such device in this namespace.
+ */
+HP_API int hp_device_alias(const char *device, char *alias, uint32_t capacity);
 /** Removes the programs that a predecessor left for @device, or for devices that are gone. */
 HP_API int hp_forget(const char *device);
 /** Ends the threads, closes everything, frees the handle. */

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "filter.h"
 #include "heddle.h"
 
 #define HP_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -312,9 +313,10 @@ struct fastpath {
 };
 
 void fastpath_init(struct fastpath *f);
-void fastpath_prepare(struct fastpath *f, const struct hp_config *config, uint32_t features);
-void fastpath_attach(struct fastpath *f, const struct hp_config *config, uint32_t *features,
-		     int32_t *errors);
+void fastpath_prepare(struct fastpath *f, struct filter *filter, const struct hp_config *config,
+		      uint32_t features);
+void fastpath_attach(struct fastpath *f, const struct filter *filter,
+		     const struct hp_config *config, uint32_t *features, int32_t *errors);
 int fastpath_set_peers(struct fastpath *f, const struct hp_peer *peers, uint32_t peer_count,
 		       const struct hp_prefix *prefixes, uint32_t prefix_count);
 int fastpath_refresh(struct fastpath *f);
@@ -334,6 +336,7 @@ struct worker;
  * struct hp_tunnel - everything
  * @features: in use; a worker may clear bits
  * @generation: of the table, odd or even does not matter
+ * @running: was resumed once, so that the peers are known
  * @base: counters of peers of freed tables, by slot
  * @icmp: raw sockets for ICMP errors, IPv4 and IPv6; -1 when refused
  */
@@ -345,7 +348,9 @@ struct hp_tunnel {
 	_Atomic(struct table *) table;
 	_Atomic uint64_t generation;
 	_Atomic bool stopping;
+	bool running;
 	struct fastpath fast;
+	struct filter filter;
 	struct hp_peer_counters *base;
 	uint32_t base_count;
 	uint32_t worker_count;

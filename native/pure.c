@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "answerer.h"
 #include "internal.h"
 
 /**
@@ -200,6 +201,40 @@ int hpt_lpm(const struct hp_prefix *prefixes, uint32_t count, const uint8_t *add
 		answers[i] = lpm_find(lpm, addresses[17 * i], addresses + 17 * i + 1);
 	lpm_free(lpm);
 	return 0;
+}
+
+int hpt_answers(const struct hm_answer *answers, uint32_t count, const uint8_t *addresses,
+		uint32_t address_count, struct hm_answer *into)
+{
+	struct answers table = { 0 };
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < count; i++)
+		rc = answers_put(&table, &answers[i]);
+	for (uint32_t i = 0; rc == 0 && i < address_count; i++) {
+		const uint8_t *address = addresses + 17 * i;
+		const struct hm_answer *found = answers_find(&table, address[0], address + 1);
+
+		into[i] = found ? *found : (struct hm_answer){ 0 };
+		if (found && found->dst_family == 0)
+			rc = -EINVAL;
+	}
+	answers_free(&table);
+	return rc;
+}
+
+int hpt_questions(const uint8_t *in, uint32_t length, struct hm_record *into, uint32_t capacity)
+{
+	uint8_t *copy = exact(in, length);
+	size_t at = 0;
+	uint32_t count = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	while (count < capacity && question_next(copy, length, &at, &into[count]))
+		count++;
+	free(copy);
+	return (int)count;
 }
 
 int hpt_icmp(const uint8_t *in, uint32_t length, uint32_t kind, uint32_t mtu, uint8_t *out,

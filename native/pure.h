@@ -7,7 +7,7 @@
 #ifndef HEDDLE_PURE_H
 #define HEDDLE_PURE_H
 
-#include "heddle.h"
+#include "answer.h"
 
 HP_API int hpt_checksum(const uint8_t *in, uint32_t length);
 HP_API int hpt_segment(const uint8_t *in, uint32_t length, uint8_t *out, uint32_t capacity);
@@ -15,6 +15,12 @@ HP_API int hpt_finish(const uint8_t *in, uint32_t length, uint8_t *out, uint32_t
 HP_API int hpt_coalesce(const uint8_t *in, uint32_t length, uint8_t *out, uint32_t capacity);
 HP_API int hpt_lpm(const struct hp_prefix *prefixes, uint32_t count, const uint8_t *addresses,
 		   uint32_t address_count, uint32_t *answers);
+/** What the table of prepared answers has for each address, zeros for nothing. */
+HP_API int hpt_answers(const struct hm_answer *answers, uint32_t count, const uint8_t *addresses,
+		       uint32_t address_count, struct hm_answer *into);
+/** The questions of a datagram; returns how many there are. */
+HP_API int hpt_questions(const uint8_t *in, uint32_t length, struct hm_record *into,
+			 uint32_t capacity);
 HP_API int hpt_icmp(const uint8_t *in, uint32_t length, uint32_t kind, uint32_t mtu, uint8_t *out,
 		    uint32_t capacity);
 HP_API int hpt_ttl(const uint8_t *in, uint32_t length, uint8_t *out, uint32_t capacity);

@@ -93,7 +93,7 @@ int resident_find(unsigned int at, uint32_t type, unsigned int device)
 }
 
 /** Takes the maps of a program whose layout is ours; false leaves *f as it was. */
-bool resident_adopt(struct fastpath *f, int program)
+bool resident_adopt(struct fastpath *f, struct filter *filter, int program)
 {
 	struct fast_head head;
 
@@ -104,6 +104,8 @@ bool resident_adopt(struct fastpath *f, int program)
 	f->flows = map_of(program, NAME_FLOWS);
 	f->names = map_of(program, NAME_NAMES);
 	f->head = map_of(program, NAME_HEAD);
+	filter->ends = map_of(program, NAME_ENDS);
+	filter->drops = map_of(program, NAME_DROPS);
 	if (f->routes >= 0 && f->counters >= 0 && f->flows >= 0 && f->names >= 0 && f->head >= 0)
 		return true;
 	close_fd(&f->routes);
@@ -111,6 +113,8 @@ bool resident_adopt(struct fastpath *f, int program)
 	close_fd(&f->flows);
 	close_fd(&f->names);
 	close_fd(&f->head);
+	close_fd(&filter->ends);
+	close_fd(&filter->drops);
 	return false;
 }
 

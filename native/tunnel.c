@@ -74,6 +74,8 @@ static int make_workers(struct hp_tunnel *t)
 /* Features that only make sense with others. */
 static uint32_t features_settle(uint32_t features)
 {
+	if ((features & HP_F_SOURCE_CHECK) == 0)
+		features &= ~(uint32_t)HP_F_FILTER;
 	if ((features & HP_F_VNET) == 0)
 		features &= ~(uint32_t)(HP_F_CSUM | HP_F_TSO4 | HP_F_TSO6 | HP_F_USO |
 					HP_F_TCP_COALESCE | HP_F_UDP_COALESCE);
@@ -94,6 +96,7 @@ int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_
 	for (size_t i = 0; i < HP_LISTEN_MAX; i++)
 		t->udp[i] = -1;
 	fastpath_init(&t->fast);
+	filter_init(&t->filter);
 	t->icmp[0] = t->icmp[1] = -1;
 	t->config = *config;
 	features = config->features;
@@ -116,7 +119,9 @@ int hp_open(const struct hp_config *config, struct hp_status *status, struct hp_
 	/* A queue that nobody reads would swallow the flows that are hashed to it */
 	close_all(t->config.tun_fds, HP_QUEUES_MAX);
 	close_all(t->config.udp_fds, HP_LISTEN_MAX);
-	fastpath_prepare(&t->fast, &t->config, features);
+	filter_detach(t->udp, t->config.listeners);
+	fastpath_prepare(&t->fast, &t->filter, &t->config, features);
+	filter_open(t);
 	hp_status(t, status);
 	*out = t;
 	return 0;
@@ -219,6 +224,7 @@ int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer
 	if (old)
 		old->retired = generation;
 	reclaim(t);
+	filter_update(t);
 	if (t->fast.routes < 0)
 		return 0;
 	rc = fastpath_set_peers(&t->fast, peers, peer_count, prefixes, prefix_count);
@@ -247,6 +253,13 @@ int hp_counters(struct hp_tunnel *t, uint64_t *into, uint32_t capacity)
 	const uint32_t at[] = { HP_C_tx_encap_packets, HP_C_tx_encap_bytes, HP_C_rx_decap_packets,
 				HP_C_rx_decap_bytes };
 
+	const uint32_t reasons[DROP_REASONS] = { HP_C_rx_drop_source, HP_C_rx_drop_destination,
+						 HP_C_rx_drop_malformed };
+
+	for (uint32_t i = 0; i < DROP_REASONS; i++) {
+		if (reasons[i] < n)
+			into[reasons[i]] += filter_dropped(&t->filter, i);
+	}
 	for (size_t i = 0; i < HP_ARRAY_SIZE(at); i++) {
 		if (at[i] < n)
 			into[at[i]] += values[i];
@@ -301,6 +314,10 @@ int hp_resume(struct hp_tunnel *t)
 {
 	int rc = 0;
 
+	if (!t->running) {
+		t->running = true;
+		filter_update(t);
+	}
 	atomic_store(&t->stopping, false);
 	for (uint32_t i = 0; rc == 0 && i < t->worker_count; i++) {
 		if (!t->workers[i]->started)
@@ -327,6 +344,7 @@ int hp_forget(const char *device)
 int hp_close(struct hp_tunnel *t)
 {
 	fastpath_close(&t->fast);
+	filter_close(&t->filter);
 	hp_pause(t);
 	for (uint32_t i = 0; i < t->worker_count; i++)
 		worker_free(t->workers[i]);

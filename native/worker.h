@@ -108,6 +108,8 @@ struct worker {
 			 __ATOMIC_RELAXED)
 
 void decelerate(struct hp_tunnel *t, int error);
+void filter_open(struct hp_tunnel *t);
+void filter_update(struct hp_tunnel *t);
 int worker_make(struct hp_tunnel *t, int tun, int listener);
 void worker_routes(struct worker *w, const uint8_t *p, uint8_t family);
 bool worker_wait_writable(int fd);

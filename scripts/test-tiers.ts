@@ -20,8 +20,8 @@ export const TIERS: readonly Tier[] = [
   { name: "netns", paths: ["netns/"], testTimeoutMs: 60_000, tierTimeoutMs: 200_000, workers: 2 },
   { name: "e2e", paths: ["e2e/"], testTimeoutMs: 180_000, tierTimeoutMs: 200_000, workers: 3 },
   {
-    // A socket that overflows and fifty processes want both cores, an opening in 50 ms wants them
-    // at once; dev removes what others of its kind left.
+    // A socket that overflows (11 of 300 packets lost beside another file) and fifty processes want
+    // both cores, an opening in 50 ms wants them at once; dev removes what others of its kind left.
     name: "alone",
     paths: ["netns/miss.", "e2e/many.", "native/tunnel-restart.", "e2e/dev."],
     testTimeoutMs: 180_000,

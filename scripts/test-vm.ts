@@ -2,7 +2,7 @@
 // The machine is emulated and counts time by instructions, so it is slow to watch but no slower for
 // its tests when this computer has other work. Not a part of `npm test`, because of what it takes.
 //
-//   npm run test:vm                                the tests in test/vm, on Debian 12
+//   npm run test:vm                                those in test/vm and of the kernel, on Debian 12
 //   npm run test:vm -- trixie                      on another Debian, by its name
 //   npm run test:vm -- bookworm test/netns/udp…    other test files, by their path
 
@@ -12,6 +12,7 @@ import { join } from "node:path";
 
 const ROOT = join(import.meta.dir, "..");
 const IMAGE = join(ROOT, "test", "vm", "image.sh");
+const USUAL = ["test/vm/*.test.ts", "test/reconcilers/kernel-*.test.ts"];
 const SUITE = /^[a-z]+$/;
 const TOOLS = { "qemu-system-x86_64": "qemu-system-x86", mmdebstrap: "mmdebstrap" } as const;
 
@@ -31,22 +32,14 @@ async function diskOf(suite: string): Promise<string> {
 }
 
 function machine(dir: string, files: readonly string[]): string[] {
-  const kernel = [
-    "root=/dev/vda",
-    "rw",
-    "console=ttyS0",
-    "quiet",
-    "panic=-1",
-    "apparmor=0",
-    "selinux=0",
-  ];
-  const systemd = ["systemd.show_status=0", "systemd.wants=heddle-vm.service"];
+  const kernel = "root=/dev/vda rw console=ttyS0 quiet panic=-1 apparmor=0 selinux=0";
+  const systemd = "systemd.show_status=0 systemd.wants=heddle-vm.service";
   return [
     ...["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"],
     // One instruction is a nanosecond, and an idle machine does not wait.
     ...["-icount", "shift=0,sleep=off", "-rtc", "clock=vm", "-cpu", "max", "-m", "3072"],
     ...["-kernel", join(dir, "vmlinuz"), "-initrd", join(dir, "initrd")],
-    ...["-append", [...kernel, ...systemd, `heddle.files=${files.join(",")}`].join(" ")],
+    ...["-append", `${kernel} ${systemd} heddle.files=${files.join(",")}`],
     ...["-drive", `file=${join(dir, "root.img")},format=raw,if=virtio,snapshot=on`],
     ...["-virtfs", `local,path=${ROOT},mount_tag=checkout,security_model=none,readonly=on`],
     ...["-device", "virtio-rng-pci"],
@@ -77,7 +70,7 @@ async function main(words: readonly string[]): Promise<number> {
   }
   const suite = words.find((word) => SUITE.test(word)) ?? "bookworm";
   const named = words.filter((word) => !SUITE.test(word));
-  const own = [...new Bun.Glob("test/vm/*.test.ts").scanSync(ROOT)].sort();
+  const own = USUAL.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(ROOT)].sort());
   const files = (named.length > 0 ? named : own).map((file) => `./${file.replace(/^\.\//, "")}`);
   const missing = files.find((file) => !existsSync(join(ROOT, file)));
   if (missing !== undefined) {

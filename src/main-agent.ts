@@ -6,11 +6,13 @@ import { createAppliedAnswers, reasonBehind } from "./agent/applied-answers.ts";
 import { openTunnelEarly } from "./agent/early-tunnel.ts";
 import { openFiles } from "./agent/files.ts";
 import type { Logger } from "./agent/logger.ts";
+import type { EarlyTunnel } from "./agent/os-early-tunnel.ts";
 import { instanceId, lockHost } from "./agent/os-host.ts";
 import { releaseMemory } from "./agent/os-memory.ts";
 import { findPredecessor } from "./agent/os-predecessor.ts";
 import { serviceManager } from "./agent/os-service.ts";
 import { trimAfterStart } from "./agent/trim.ts";
+import { createTunnelKeeper } from "./agent/tunnel-file.ts";
 import type { AgentSettings, KernelConnection, RunningAgent } from "./cli/deps.ts";
 import type { Clock } from "./events/clock.ts";
 import { NetlinkKernel } from "./reconcilers/kernel-netlink.ts";
@@ -20,11 +22,15 @@ export interface AgentWorld {
   readonly clock: Clock;
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly hostName: string;
+  readonly argv: readonly string[];
+  /** What carries packets already, with the host's lock; or why nothing does though it should. */
+  readonly early: EarlyTunnel | string | null;
 }
 
 export function openKernel(
   netns: string | null,
-  handed: Pick<TunnelKernelOptions, "offer" | "onDescriptors"> = {},
+  handed: Omit<TunnelKernelOptions, "netns" | "load"> = {},
 ): KernelConnection {
   const netlink = new NetlinkKernel({ netns });
   const load = async () => (await import("./ffi/tunnel.ts")).Tunnel;
@@ -36,6 +42,22 @@ export function openKernel(
   return { kernel, misses: netlink.misses(), tunnel: kernel, close };
 }
 
+function earlyOf({ early }: AgentWorld, logger: Logger): EarlyTunnel | null {
+  if (typeof early === "object") return early;
+  logger.warn("tunnel not open at once", { reason: early });
+  return null;
+}
+
+function keeperOfTable(
+  world: AgentWorld,
+  { fabric, node, instance, stateDir }: Record<"fabric" | "node" | "instance" | "stateDir", string>,
+  logger: Logger,
+): ReturnType<typeof createTunnelKeeper> {
+  const onFailure = (reason: string): void => logger.warn("tunnel's table not kept", { reason });
+  const deps = { clock: world.clock, stateDir, onFailure };
+  return createTunnelKeeper(deps, { ...world, instance }, { fabric, node });
+}
+
 /** Throws HostTaken, LogError or NativeError when an adapter cannot be opened. */
 export async function composeAgent(
   world: AgentWorld,
@@ -43,20 +65,23 @@ export async function composeAgent(
   logger: Logger,
 ): Promise<RunningAgent> {
   const { clock, version, env } = world;
+  const early = earlyOf(world, logger);
   const { log: logOptions, stateDir, subnetFile, takeover, ...options } = settings;
   const instance = instanceId();
   const predecessor = takeover ? findPredecessor(logger) : null;
-  let lock = predecessor === null ? lockHost() : null;
+  let lock = early?.lock ?? (predecessor === null ? lockHost() : null);
   const manager = serviceManager(env, process.pid, logger);
+  const { fabric } = logOptions;
+  const identity = { fabric, node: options.node, instance };
   const { kernel, misses, tunnel, close } = openKernel(null, {
     offer: predecessor?.fds ?? manager.inherited,
     onDescriptors: manager.keep,
+    onTable: keeperOfTable(world, { ...identity, stateDir }, logger),
+    ...(early === null ? {} : { running: early }),
   });
-  const { fabric } = logOptions;
   const files = openFiles({ stateDir, subnetFile });
   // First of all: loading and connecting what the log needs takes longer than this.
-  const identity = { fabric, node: options.node, instance };
-  await openTunnelEarly({ kernel, files, clock, logger }, identity);
+  if (early === null) await openTunnelEarly({ kernel, files, clock, logger }, identity);
   const { connectLog } = await import("./events/log-jetstream.ts");
   const connection = await connectLog(logOptions);
   const speaksForHost = (): boolean => agent.state().nodes.get(options.node)?.instance === instance;
@@ -72,10 +97,7 @@ export async function composeAgent(
       ...{ kernel, misses, tunnel, clock, files, logger },
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
-      onApplied: answers.applied,
-      onBehind: (records) => {
-        if (records >= START.records) compile();
-      },
+      ...{ onApplied: answers.applied, onBehind: compileIfMany },
     },
     { ...options, fabric, instance, version, muted: predecessor !== null },
   );
@@ -101,6 +123,11 @@ export async function composeAgent(
     };
     await takeOver(agent, predecessor, { clock, logger, manager, claim });
   }
+  return runningOf(agent, done);
+}
+
+/** What the command may use of it, with an end that is the whole process's. */
+function runningOf(agent: Agent, done: RunningAgent["done"]): RunningAgent {
   return {
     status: () => agent.status(),
     health: () => agent.health(),
@@ -121,6 +148,10 @@ const START = { lookMs: 500, readyMs: 3000, records: 1000 } as const;
 /** Ends what main.ts began: from here on the compiler does what it usually does. */
 function compile(): void {
   Bun.unsafe.setJITPolicy(1);
+}
+
+function compileIfMany(records: number): void {
+  if (records >= START.records) compile();
 }
 
 function compileWhenStarted(agent: Pick<Agent, "ready">, signal: AbortSignal): void {

@@ -4,15 +4,22 @@
 import { hostname } from "node:os";
 import manifest from "../package.json" with { type: "json" };
 import type { Deps } from "./cli/deps.ts";
-import { EXIT_FAILED, EXIT_OK, knownFailure } from "./cli/failure.ts";
-import { PipeClosed, standardOutput } from "./cli/output.ts";
-import { hasNetAdmin } from "./cli/privilege.ts";
-import { runProgram } from "./cli/program.ts";
 
 // Code that runs once is not worth compiling: of fifty agents' start the compiler took two fifths.
 // `npm run build` gives the single-file program the same from its first instruction; an agent
 // compiles again when its start is over (main-agent.ts).
 Bun.unsafe.setJITPolicy(1000);
+
+const argv = process.argv.slice(2);
+const world = { argv, env: process.env, hostName: hostname(), version: manifest.version };
+// An agent's packets wait for nothing that they do not need, not even for the command line.
+const early =
+  argv[0] === "agent" ? (await import("./agent/os-early-tunnel.ts")).openKeptTunnel(world) : null;
+
+const { EXIT_FAILED, EXIT_OK, knownFailure } = await import("./cli/failure.ts");
+const { PipeClosed, standardOutput } = await import("./cli/output.ts");
+const { hasNetAdmin } = await import("./cli/privilege.ts");
+const { runProgram } = await import("./cli/program.ts");
 
 const out = standardOutput();
 
@@ -26,8 +33,8 @@ const deps: Deps = {
     },
   },
   wallMs: () => Date.now(),
-  hostName: hostname(),
-  version: manifest.version,
+  hostName: world.hostName,
+  version: world.version,
   // A single-file binary is itself the program; its modules have paths of their own.
   program: Bun.main.startsWith("/$bunfs/")
     ? process.execPath
@@ -43,7 +50,7 @@ const deps: Deps = {
   startNatsServer: async (options) =>
     (await import("./agent/nats-server.ts")).startNatsServer(options),
   startAgent: async (settings, logger) =>
-    (await import("./main-agent.ts")).composeAgent(deps, settings, logger),
+    (await import("./main-agent.ts")).composeAgent({ ...deps, ...world, early }, settings, logger),
   onSignal(stop) {
     const handlers = (["SIGINT", "SIGTERM"] as const).map((name) => {
       const handler = (): void => stop(name);
@@ -56,9 +63,9 @@ const deps: Deps = {
   },
 };
 
-process.exit(await exitCodeOf(process.argv.slice(2)));
+process.exit(await exitCodeOf());
 
-async function exitCodeOf(argv: readonly string[]): Promise<number> {
+async function exitCodeOf(): Promise<number> {
   try {
     return await runProgram(deps, argv);
   } catch (error) {

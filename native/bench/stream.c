@@ -1,7 +1,8 @@
 /*
  * A steady stream whose holes are seen. Theory of operation: the sender sends one numbered record
  * every INTERVAL microseconds, by the clock and not by the last one sent; the receiver counts
- * records and measures the longest time between two of them. Over TCP a record that is late shows
+ * records and measures the longest time between two of them, and notes when times worth it
+ * ended (realtime clock) and how long they were. Over TCP a record that is late shows
  * as a hole; over UDP also as one that is missing.
  *
  *   stream receive udp|tcp ADDRESS PORT                   prints "bound", at the end one line JSON
@@ -21,13 +22,20 @@
 
 #define RECORD 200
 #define END UINT32_MAX
+#define HOLE_US 5000
+#define HOLES_MAX 64
 
-static uint64_t now_us(void)
+static uint64_t clock_us(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+static uint64_t now_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
 }
 
 static int open_socket(const char *kind, const char *host, const char *port, bool listening)
@@ -52,9 +60,10 @@ static int open_socket(const char *kind, const char *host, const char *port, boo
 
 static int receive(const char *kind, int fd)
 {
+	static uint64_t holes[HOLES_MAX][2];
 	uint64_t last = 0, longest = 0, bytes = 0;
 	uint8_t data[65536];
-	uint32_t records = 0;
+	uint32_t records = 0, count = 0;
 
 	if (*kind == 't' && listen(fd, 1) < 0)
 		return 1;
@@ -76,11 +85,20 @@ static int receive(const char *kind, int fd)
 		records++;
 		if (last != 0 && now - last > longest)
 			longest = now - last;
+		if (last != 0 && now - last > HOLE_US && count < HOLES_MAX) {
+			holes[count][0] = clock_us(CLOCK_REALTIME);
+			holes[count++][1] = now - last;
+		}
 		last = now;
 	}
 	if (*kind == 't')
 		records = (uint32_t)(bytes / RECORD);
-	printf("{\"records\":%u,\"longestUs\":%llu}\n", records, (unsigned long long)longest);
+	printf("{\"records\":%u,\"longestUs\":%llu,\"holes\":[", records,
+	       (unsigned long long)longest);
+	for (uint32_t i = 0; i < count; i++)
+		printf("%s[%llu,%llu]", i > 0 ? "," : "", (unsigned long long)holes[i][0],
+		       (unsigned long long)holes[i][1]);
+	printf("]}\n");
 	return 0;
 }
 

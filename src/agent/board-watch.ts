@@ -14,6 +14,10 @@ export interface BoardWatch {
   live(): readonly BoardHost[];
   /** Whether the board has been read once. */
   known(): boolean;
+  /** The last entry of every host, whoever wrote it, by node name. */
+  entries(): readonly HostStatus[];
+  /** Why the entries may be old, or null. */
+  trouble(): string | null;
   /** Calls `listener` after each change; the returned function ends that. */
   onChange(listener: () => void): () => void;
   /** Until `signal` aborts; trouble with the board is waited out. */
@@ -26,11 +30,14 @@ export function createBoardWatch(deps: {
   readonly wallMs: () => number;
 }): BoardWatch {
   const { board, clock } = deps;
+  const entries = new Map<string, HostStatus>();
   const hosts = new LiveHosts();
   const listeners = new Set<() => void>();
   let isKnown = false;
+  let trouble: string | null = null;
 
   function note(entry: HostStatus, heardMs: number): void {
+    entries.set(entry.node, entry);
     const host = readHost(entry, heardMs);
     if (host !== null) hosts.note(host, clock.nowMs());
   }
@@ -46,11 +53,14 @@ export function createBoardWatch(deps: {
     // comes.
     const nowMs = Math.max(deps.wallMs(), ...first.map((entry) => entry.timeMs));
     const seen = new Map<string, number>();
+    // A board that was made anew has forgotten hosts.
+    entries.clear();
     for (const entry of first) {
       seen.set(entry.node, entry.timeMs);
       note(entry, clock.nowMs() - (nowMs - entry.timeMs));
     }
     isKnown = true;
+    trouble = null;
     tell();
     for await (const entry of board.watch(signal)) {
       const seenMs = seen.get(entry.node);
@@ -64,6 +74,8 @@ export function createBoardWatch(deps: {
   return {
     live: () => hosts.at(clock.nowMs()),
     known: () => isKnown,
+    entries: () => [...entries.values()].sort((a, b) => (a.node < b.node ? -1 : 1)),
+    trouble: () => trouble,
     onChange: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -74,6 +86,7 @@ export function createBoardWatch(deps: {
           await follow(signal);
         } catch (error) {
           if (!(error instanceof LogError)) throw error;
+          trouble = error.message;
           await sleep(clock, RETRY_MS, signal);
         }
       }

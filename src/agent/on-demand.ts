@@ -1,8 +1,8 @@
-// Entries on demand (Backend.Mode on-miss and hybrid): hears whom the kernel looks for, answers
-// from the folded log within the same turn, remembers what it holds, lets go of what is idle, and
-// says both in the log. What is held is part of the plan, so that the loop heals and corrects it
-// like everything else; only the first answer does not wait for a round. The kernel is the memory:
-// a process that starts takes what it finds.
+// Entries on demand (Backend.Mode on-miss and hybrid): prepares the answers for the thread that
+// gives them, answers itself what that passes on, from the folded log and within the same turn,
+// remembers what is held, lets go of what is idle, and says both in the log. What is held is part
+// of the plan, so that the loop heals and corrects it like everything else; only the first answer
+// does not wait for a round. The kernel is the memory: a process that starts takes what it finds.
 //
 // Invariant: nothing here waits for the log between a question and its answer.
 
@@ -12,14 +12,21 @@ import { onDemand } from "../events/fold-miss.ts";
 import type { VxlanBackend } from "../events/network-config-backend.ts";
 import type { FabricState } from "../events/state.ts";
 import { answerFor, holderOf, type PeerEntries } from "../reconcilers/desired-vxlan-miss.ts";
-import type { Watch } from "../reconcilers/kernel.ts";
 import { keyOf, PROTOCOL } from "../reconcilers/kernel-state.ts";
 import { deviceName } from "../reconcilers/link.ts";
-import type { Answer, Miss, MissKernel } from "../reconcilers/miss.ts";
+import type {
+  Answer,
+  Answered,
+  Miss,
+  MissKernel,
+  MissPath,
+  MissWatch,
+} from "../reconcilers/miss.ts";
 import { HeldPeers } from "./held-peers.ts";
 import type { Logger } from "./logger.ts";
 import { createMissJournal, type MissCounts } from "./miss-journal.ts";
 import { MissLimiter } from "./miss-limiter.ts";
+import { PreparedAnswers } from "./prepared-answers.ts";
 import type { Speaker } from "./speaker.ts";
 import type { Tail } from "./tail.ts";
 
@@ -59,6 +66,8 @@ export interface MissStatus extends MissCounts {
   /** Peers' subnets with entries in the kernel. */
   readonly held: number;
   readonly hotPeers: number;
+  /** Who answers; null before that is settled. */
+  readonly path: MissPath | null;
 }
 
 export class OnDemand {
@@ -67,7 +76,11 @@ export class OnDemand {
   readonly #journal;
   readonly #limiter = new MissLimiter();
   readonly #idleMs: number;
-  #watch: Watch | null = null;
+  #watch: MissWatch | null = null;
+  #prepared = new PreparedAnswers();
+  #preparedSeq = -1;
+  /** Not before the start is over: 10 000 rows are 20 ms of it. */
+  #mayPrepare = false;
   #adopted = false;
   #followedSeq = -1;
   /** Questions came when none could be answered. */
@@ -89,7 +102,8 @@ export class OnDemand {
     const backend = this.#backend();
     if (backend === null) return null;
     const { mode, hotPeers } = backend;
-    return { mode, held: this.held.size, hotPeers, ...this.#journal.counts() };
+    const path = this.#preparedSeq < 0 ? null : (this.#watch?.path ?? null);
+    return { mode, held: this.held.size, hotPeers, path, ...this.#journal.counts() };
   }
 
   /** To be called before each plan: the log may have moved on. */
@@ -106,11 +120,35 @@ export class OnDemand {
       this.held.drop((subnet) => holderOf(state, node, subnet) === null);
     }
     if (!this.#adopted && tail.view().caughtUp) this.#adopt(state, backend);
-    this.#watch ??= this.#deps.kernel.watchMisses(
-      (miss) => this.#hear(miss),
-      () => this.#recover(),
-    );
+    this.#watch ??= this.#listen();
+    this.serve();
     if (this.#unheard && this.#deps.mayAnswer()) queueMicrotask(() => this.#recover());
+  }
+
+  /** To be called when the log moved on: the thread answers as it is now, or not at all. */
+  serve(): void {
+    const { tail, node, mayAnswer } = this.#deps;
+    const [watch, backend] = [this.#watch, this.#backend()];
+    if (watch === null) return;
+    const state = tail.state();
+    if (this.#mayPrepare && this.#preparedSeq !== state.changedSeq) {
+      if (watch.path.by === "thread") watch.prepare(this.#prepared.changes(state, node));
+      this.#preparedSeq = state.changedSeq;
+    }
+    watch.serve(backend === null || !mayAnswer() ? [] : devicesOf(backend));
+    watch.drain();
+  }
+
+  #listen(): MissWatch {
+    const { kernel, logger } = this.#deps;
+    const watch = kernel.watchMisses({
+      onMiss: (miss) => this.#hear(miss),
+      onAnswered: (answered) => this.#noteAnswered(answered),
+      onGap: () => this.#recover(),
+    });
+    const { path } = watch;
+    if (path.by === "event-loop") logger.warn("no thread answers misses", { reason: path.reason });
+    return watch;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -118,6 +156,10 @@ export class OnDemand {
     while (!signal.aborted) {
       await sleep(clock, TICK_MS, signal);
       if (signal.aborted || this.#backend() === null) continue;
+      if (this.#adopted && !this.#mayPrepare) {
+        this.#mayPrepare = true;
+        this.serve();
+      }
       try {
         this.#age();
       } catch (error) {
@@ -135,6 +177,9 @@ export class OnDemand {
   #stop(): void {
     this.#watch?.close();
     this.#watch = null;
+    this.#prepared = new PreparedAnswers();
+    this.#preparedSeq = -1;
+    this.#mayPrepare = false;
     this.#adopted = false;
     this.held.drop(() => true);
   }
@@ -162,10 +207,15 @@ export class OnDemand {
     this.#adopted = true;
   }
 
-  /** Asks for whom the kernel waits, instead of being told. */
+  /** Asks for whom the kernel waits and what it holds, instead of being told. */
   #recover(): void {
-    const { kernel, logger, mayAnswer } = this.#deps;
+    const { kernel, logger, mayAnswer, tail } = this.#deps;
     const backend = this.#backend();
+    // Answers of the thread may be among what was not told.
+    if (backend !== null && this.#adopted && this.#watch?.path.by === "thread") {
+      this.#adopted = false;
+      this.#adopt(tail.state(), backend);
+    }
     this.#unheard = backend !== null && !mayAnswer();
     if (backend === null || this.#unheard) return;
     try {
@@ -191,21 +241,38 @@ export class OnDemand {
   }
 
   #answer(found: PeerEntries, miss: Miss, startMs: number): void {
-    const { kernel, clock, onAnswered, onUnfinished } = this.#deps;
-    const { neigh, fdb, subnet } = found;
+    const { kernel, clock } = this.#deps;
+    const { neigh, fdb } = found;
     // The queued packet leaves as soon as the neighbour is there: by then its way must be known.
     const outcomes = kernel.answer([
       { verb: "set", noun: "fdb", key: keyOf.fdb(fdb), object: fdb, found: null },
       { verb: "set", noun: "neigh", key: keyOf.neigh(neigh), object: neigh, found: null },
     ]);
-    const nowMs = clock.nowMs();
-    this.held.use(subnet, nowMs);
-    if (outcomes.every(({ ok }) => ok)) {
-      this.#journal.answered(subnet, Math.round((nowMs - startMs + miss.sinceMs) * 1000));
-      onAnswered();
-    } else {
+    const waitedUs = Math.round((clock.nowMs() - startMs + miss.sinceMs) * 1000);
+    this.#hold(
+      found,
+      waitedUs,
+      outcomes.every(({ ok }) => ok),
+    );
+  }
+
+  #hold({ subnet }: PeerEntries, waitedUs: number, ok: boolean): void {
+    const { clock, onAnswered, onUnfinished } = this.#deps;
+    this.held.use(subnet, clock.nowMs());
+    if (!ok) {
       onUnfinished();
+      return;
     }
+    this.#journal.answered(subnet, waitedUs);
+    onAnswered();
+  }
+
+  #noteAnswered({ dev, ip, waitedUs, ok }: Answered): void {
+    const { tail, node, onUnfinished } = this.#deps;
+    const found = answerFor(tail.state(), node, dev, ip);
+    // Nobody's any more: it was prepared before the log moved on.
+    if (found === null) onUnfinished();
+    else this.#hold(found, waitedUs, ok);
   }
 
   /** Without the neighbour the kernel tells the sender at once that there is no way. */

@@ -23,7 +23,7 @@ export interface PlannerDeps {
   readonly snapshot: Snapshot | null;
   /** True once the agent is on its way out. */
   readonly stopping: () => boolean;
-  readonly onDemand: () => Pick<OnDemand, "held" | "isSettled" | "follow">;
+  readonly onDemand: () => Pick<OnDemand, "held" | "isSettled" | "follow" | "serve">;
 }
 
 interface Planned {
@@ -51,9 +51,12 @@ export class Planner {
   plan(): Plan | null {
     const { tail, node } = this.#deps;
     const state = tail.state();
-    if (!this.#mayAct() || state.config === null || !state.leases.has(node)) return null;
-    const { changedSeq } = state;
     const onMiss = this.#deps.onDemand();
+    if (!this.#mayAct() || state.config === null || !state.leases.has(node)) {
+      onMiss.serve();
+      return null;
+    }
+    const { changedSeq } = state;
     onMiss.follow();
     const heldVersion = onMiss.held.version;
     const before = this.#planned?.changedSeq === changedSeq ? this.#planned : null;

@@ -1,7 +1,7 @@
 // heddle completion: scripts for bash, zsh and fish, made from the command tree itself, so that a
 // command or flag that exists is completed and nothing else is.
 
-import type { Command } from "commander";
+import type { Command, Option } from "commander";
 import { misuse } from "./failure.ts";
 
 /** One command with its words: [] is the program itself, ["peer", "add"] a command below it. */
@@ -12,7 +12,7 @@ interface Entry {
   readonly flags: readonly {
     readonly name: string;
     readonly summary: string;
-    takesValue: boolean;
+    readonly value: "none" | "file" | "other";
   }[];
 }
 
@@ -33,12 +33,18 @@ function entriesOf(command: Command, path: readonly string[]): readonly Entry[] 
   const flags = command.options.flatMap((option) =>
     option.long === undefined || option.long === null
       ? []
-      : [{ name: option.long, summary: option.description, takesValue: option.required }],
+      : [{ name: option.long, summary: option.description, value: takenBy(option) }],
   );
-  const help = { name: "--help", summary: "display help for command", takesValue: false };
+  const help = { name: "--help", summary: "display help for command", value: "none" as const };
   const entry = { path, summary: command.description(), children, flags: [...flags, help] };
   const below = command.commands.flatMap((child) => entriesOf(child, [...path, child.name()]));
   return [entry, ...below];
+}
+
+/** The help says what a flag takes: `--creds <file>`. */
+function takenBy({ flags, required }: Option): "none" | "file" | "other" {
+  if (!required) return "none";
+  return /<(files?|dir|path)>/.test(flags) ? "file" : "other";
 }
 
 /** The command words before the cursor select the entry; flags and their values are passed over. */
@@ -66,7 +72,7 @@ ${cases.join("\n")}
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
-complete -F _heddle heddle
+complete -o default -F _heddle heddle
 `;
 }
 
@@ -74,19 +80,9 @@ function commandPaths(entries: readonly Entry[]): readonly string[] {
   return entries.filter(({ path }) => path.length > 0).map(({ path }) => path.join(":"));
 }
 
-const FILES = [
-  "--config",
-  "--creds",
-  "--nkey",
-  "--socket",
-  "--subnet-file",
-  "--state-dir",
-  "--webhook-key",
-];
-
 function fileFlags(entries: readonly Entry[]): readonly string[] {
-  const all = new Set(entries.flatMap(({ flags }) => flags.map(({ name }) => name)));
-  return [...all].filter((name) => FILES.includes(name) || name.startsWith("--tls-"));
+  const flags = entries.flatMap((entry) => entry.flags).filter(({ value }) => value === "file");
+  return [...new Set(flags.map(({ name }) => name))];
 }
 
 /** Not `path`: that is PATH in zsh. */
@@ -113,7 +109,7 @@ _heddle() {
   case "$at" in
 ${cases.join("\n")}
   esac
-  _describe heddle items
+  _describe heddle items || _files
 }
 if [ "$funcstack[1]" = "_heddle" ]; then
   _heddle "$@"
@@ -128,29 +124,30 @@ function zshText(text: string): string {
   return text.replaceAll("'", "'\\''").replaceAll(":", "\\:");
 }
 
+/** fish's own __fish_seen_subcommand_from takes the value of a flag for the end of the flags. */
 function fishScript(entries: readonly Entry[]): string {
-  const lines = entries.flatMap((entry) => {
-    const condition = fishCondition(entry);
-    const quote = (text: string): string => `'${text.replaceAll("'", "\\'")}'`;
+  const quote = (text: string): string =>
+    `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
+  const value = { none: "-f", file: "-r -F", other: "-x" } as const;
+  const lines = entries.flatMap(({ path, children, flags }) => {
+    const at = `complete -c heddle -n ${quote(`__heddle_at ${path.join(" ")}`.trimEnd())}`;
     return [
-      ...entry.children.map(
-        ({ name, summary }) =>
-          `complete -c heddle -f -n ${quote(condition)} -a ${name} -d ${quote(summary)}`,
+      ...children.map(({ name, summary }) => `${at} -f -a ${name} -d ${quote(summary)}`),
+      ...flags.map(
+        (flag) => `${at} -l ${flag.name.slice(2)} ${value[flag.value]} -d ${quote(flag.summary)}`,
       ),
-      ...entry.flags.map(({ name, summary, takesValue }) => {
-        const value = takesValue ? (FILES.includes(name) ? " -r -F" : " -x") : " -f";
-        const flag = `-l ${name.slice(2)}${value} -d ${quote(summary)}`;
-        return `complete -c heddle -n ${quote(condition)} ${flag}`;
-      }),
     ];
   });
-  return `# fish completion for heddle\n${lines.join("\n")}\n`;
-}
-
-function fishCondition({ path, children }: Entry): string {
-  if (path.length === 0) return "__fish_use_subcommand";
-  const seen = path.map((word) => `__fish_seen_subcommand_from ${word}`).join("; and ");
-  if (children.length === 0) return seen;
-  const deeper = children.map(({ name }) => name).join(" ");
-  return `${seen}; and not __fish_seen_subcommand_from ${deeper}`;
+  return `# fish completion for heddle
+function __heddle_at
+  set -l commands ${commandPaths(entries).join(" ")}
+  set -l words (commandline -opc)
+  set -l at
+  for word in $words[2..-1]
+    contains -- (string join -- : $at $word) $commands; and set at $at $word
+  end
+  test "$at" = "$argv"
+end
+${lines.join("\n")}
+`;
 }

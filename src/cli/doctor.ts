@@ -14,6 +14,7 @@ import { filterChecks } from "./doctor-filter.ts";
 import { hostChecks } from "./doctor-host.ts";
 import { agentChecks, logChecks, logUnreachable } from "./doctor-log.ts";
 import { missCheck } from "./doctor-miss.ts";
+import { wayCheck } from "./doctor-way.ts";
 import { EXIT_FAILED, EXIT_OK, knownFailure } from "./failure.ts";
 import type { LogFlags, NodeFlag } from "./flags.ts";
 import { socketPath, subnetFile } from "./paths.ts";
@@ -63,6 +64,7 @@ async function diagnose(deps: Deps, flags: DoctorFlags): Promise<readonly Check[
     missCheck(findings),
     ...(await hostChecks(findings, subnetFile(flags))),
     ...(await filterChecks(findings)),
+    await wayCheck(findings),
   ];
 }
 

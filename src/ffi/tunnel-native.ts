@@ -3,10 +3,9 @@
 // buffers that live until the call returns; C keeps no pointer to them.
 
 import { CString, dlopen, type Pointer } from "bun:ffi";
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { libraryPath } from "./native-library.ts";
 
-const ABI_VERSION = 2;
+const ABI_VERSION = 3;
 export const LISTEN_MAX = 4;
 export const QUEUES_MAX = 8;
 /** A prefix that is ours has this instead of a peer's index. */
@@ -48,6 +47,7 @@ const FUNCTIONS = {
   hp_pause: { args: ["u64"], returns: "i32" },
   hp_resume: { args: ["u64"], returns: "i32" },
   hp_forget_device: { args: ["u64"], returns: "i32" },
+  hp_device_alias: { args: ["ptr", "ptr", "u32"], returns: "i32" },
   hp_forget: { args: ["ptr"], returns: "i32" },
   hp_close: { args: ["u64"], returns: "i32" },
 } as const;
@@ -66,18 +66,6 @@ let loaded: Native | undefined;
 export function native(): Native {
   loaded ??= load(libraryPath());
   return loaded;
-}
-
-function libraryPath(): string {
-  const candidates = [
-    join(import.meta.dir, "../../native/build/libheddle.so"),
-    join(dirname(process.execPath), "libheddle.so"),
-  ];
-  const chosen = process.env.HEDDLE_NATIVE;
-  if (chosen !== undefined) candidates.unshift(chosen);
-  const found = candidates.find((path) => existsSync(path));
-  if (found !== undefined) return found;
-  throw new Error(`the tunnel's library is not built (make -C native): ${candidates.join(", ")}`);
 }
 
 function load(path: string): Native {

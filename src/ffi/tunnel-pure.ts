@@ -3,6 +3,15 @@
 // and the sanitizer build have the same functions.
 
 import { dlopen } from "bun:ffi";
+import {
+  ANSWER,
+  type AnswerRow,
+  encodeRows,
+  type QuestionRecord,
+  RECORD,
+  recordAt,
+  rowAt,
+} from "./netlink/answer-records.ts";
 import { PREFIX } from "./tunnel-native.ts";
 
 const OUTPUT_BYTES = 4 << 20;
@@ -19,7 +28,12 @@ export interface Pure {
   ttl(packet: Uint8Array): Uint8Array | number;
   /** Answers by prefix table rows; addresses are 17 bytes, family first. */
   lpm(prefixes: { bytes: Uint8Array; count: number }, addresses: Uint8Array): Uint32Array;
+  /** Rows by address, as `lpm`; empty where there is none. */
+  answers(rows: readonly AnswerRow[], addresses: Uint8Array): AnswerRow["to"][];
+  questions(datagram: Uint8Array): QuestionRecord[];
 }
+
+const QUESTIONS_MAX = 64;
 
 const LIST = { args: ["ptr", "u32", "ptr", "u32"], returns: "i32" } as const;
 
@@ -31,6 +45,8 @@ export function loadPure(path: string): Pure {
     hpt_coalesce: LIST,
     hpt_ttl: LIST,
     hpt_icmp: { args: ["ptr", "u32", "u32", "u32", "ptr", "u32"], returns: "i32" },
+    hpt_answers: { args: ["ptr", "u32", "ptr", "u32", "ptr"], returns: "i32" },
+    hpt_questions: LIST,
     hpt_lpm: { args: ["ptr", "u32", "ptr", "u32", "ptr"], returns: "i32" },
   });
   const out = new Uint8Array(OUTPUT_BYTES);
@@ -54,6 +70,19 @@ export function loadPure(path: string): Pure {
       const done = call.hpt_lpm(prefixes.bytes, prefixes.count, addresses, answers.length, answers);
       if (done < 0) throw new RangeError(`hpt_lpm: errno ${-done}`);
       return answers;
+    },
+    answers(rows, addresses) {
+      const count = addresses.length / 17;
+      const found = new Uint8Array(count * ANSWER.size);
+      const table = given(encodeRows(rows));
+      const done = call.hpt_answers(table, rows.length, addresses, count, found);
+      if (done < 0) throw new RangeError(`hpt_answers: errno ${-done}`);
+      return Array.from({ length: count }, (_, i) => rowAt(found, i * ANSWER.size));
+    },
+    questions(datagram) {
+      const found = new Uint8Array(QUESTIONS_MAX * RECORD.size);
+      const count = call.hpt_questions(given(datagram), datagram.length, found, QUESTIONS_MAX);
+      return Array.from({ length: count }, (_, i) => recordAt(found, i * RECORD.size));
     },
   };
 }

@@ -69,6 +69,9 @@ export interface TunnelCounters {
 /** Off unless asked for: a device that outlives the process must be wanted. */
 const OFF_BY_DEFAULT = new Set(["persist", "tun-napi"]);
 
+/** IFALIASZ of linux/if.h. */
+const ALIAS_MAX = 256;
+
 export class Tunnel {
   readonly device: string;
   readonly #netns: string | null;
@@ -107,6 +110,14 @@ export class Tunnel {
       throw error;
     }
     return tunnel;
+  }
+
+  /** The mark on a device; null where it has none, or is not there. */
+  static aliasOf(device: string): string | null {
+    const name = new Uint8Array([...deviceName(device), 0]);
+    const alias = new Uint8Array(ALIAS_MAX);
+    const length = native().call.hp_device_alias(name, alias, alias.length);
+    return length > 1 ? new TextDecoder().decode(alias.subarray(0, length - 1)) : null;
   }
 
   /** Removes the programs that a process left for a device, where no tunnel is open for it. */

@@ -17,7 +17,7 @@ export async function happened(
   { fabric, history }: { readonly fabric: string; readonly history: History },
   seq: number,
 ): Promise<Happened | null> {
-  if (!history.journal.allAccepted(seq, seq)) return null;
+  if (history.journal.standing(seq) === "refused") return null;
   const index = chunkOf(seq);
   const { records } = await history.records.chunk(index);
   const record = records[seq - 1 - index * CHUNK];

@@ -48,7 +48,7 @@ export class History {
     this.#checkpoints = new Checkpoints(fabric, records === undefined ? {} : { records });
     follower.onFolded((record, folded) => {
       const state = follower.state();
-      this.journal.note(state.timeMs, folded);
+      this.journal.note(state.timeMs, record, folded);
       this.records.note(record);
       this.#checkpoints.offer(state);
     });

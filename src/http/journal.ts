@@ -1,10 +1,11 @@
-// What the server remembers of every record: one byte, its type and what became of it; and of every
+// What the server remembers of every record: one byte, its type and how it stands; and of every
 // 1024th its time. A million records are a megabyte, and a search by type or time reads no record
 // that it does not show.
 
 import { type EventType, eventTypes } from "../events/event.ts";
 import type { Folded } from "../events/fold.ts";
-import type { Verdict } from "../events/verdict.ts";
+import type { Recorded } from "../events/log.ts";
+import { isPlain } from "./plain-line.ts";
 
 /** Records per chunk: the unit in which records are read, kept and found by time. */
 export const CHUNK = 1024;
@@ -12,7 +13,10 @@ export const CHUNK = 1024;
 /** Low bits of a byte: the place in eventTypes, from 1; 0 is a record that cannot be decoded. */
 const TYPE_BITS = 6;
 const TYPE_MASK = (1 << TYPE_BITS) - 1;
-const KINDS: readonly Verdict["kind"][] = ["accepted", "void", "quarantined"];
+const STANDINGS = ["plain", "accepted", "refused"] as const;
+
+/** Plain is accepted too, and stored in the words it is shown in (plain-line.ts). */
+export type Standing = (typeof STANDINGS)[number];
 
 /** 0-based chunk that `seq` is in. */
 export function chunkOf(seq: number): number {
@@ -31,23 +35,26 @@ export class Journal {
   }
 
   /** `timeMs` is the fold's: the latest time seen up to there. */
-  note(timeMs: number, { event, verdict }: Folded): void {
+  note(timeMs: number, record: Recorded, folded: Folded): void {
     if (this.#seq % CHUNK === 0) this.#times.push(timeMs);
     if (this.#seq === this.#bytes.length) {
       const larger = new Uint8Array(this.#bytes.length * 2);
       larger.set(this.#bytes);
       this.#bytes = larger;
     }
+    const { event } = folded;
     const type = event === null ? 0 : eventTypes.indexOf(event.type) + 1;
-    this.#bytes[this.#seq++] = type | (KINDS.indexOf(verdict.kind) << TYPE_BITS);
+    const standing = STANDINGS.indexOf(standingOf(record, folded));
+    this.#bytes[this.#seq++] = type | (standing << TYPE_BITS);
   }
 
-  /** Whether the fold accepted all of `from` to `last`. */
-  allAccepted(from: number, last: number): boolean {
-    for (let seq = from; seq <= last; seq++) {
-      if ((this.#bytes[seq - 1] ?? 0) >> TYPE_BITS !== 0) return false;
-    }
-    return true;
+  standing(seq: number): Standing {
+    return STANDINGS[(this.#bytes[seq - 1] ?? 0) >> TYPE_BITS] ?? "refused";
+  }
+
+  /** Null when it could not be decoded. */
+  type(seq: number): EventType | null {
+    return eventTypes[((this.#bytes[seq - 1] ?? 0) & TYPE_MASK) - 1] ?? null;
   }
 
   /** Finds the first sequence from `from` to `last` of one of these types; of any if none. */
@@ -78,4 +85,9 @@ export class Journal {
   beganMs(): number | null {
     return this.#times[0] ?? null;
   }
+}
+
+function standingOf(record: Recorded, folded: Folded): Standing {
+  if (folded.verdict.kind !== "accepted") return "refused";
+  return isPlain(record, folded) ? "plain" : "accepted";
 }

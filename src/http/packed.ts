@@ -1,9 +1,18 @@
-// A chunk of records as compressed bytes: most of a log says again what it said before, so it takes
-// a sixth of its size, and one object instead of thousands. Times first, then the lengths of the
-// payloads, then the subjects as one text, then the payloads: what is alike stands together.
+// Records laid out as one block of bytes: times first, then the lengths of the payloads, then the
+// subjects as one text, then the payloads. What is alike stands together: most of a log says again
+// what it said before, so a block compresses to a sixth, and it is one object instead of thousands.
 
 import type { Recorded } from "../events/log.ts";
-import { madeGarbage } from "./garbage.ts";
+
+/** A block as it is read: views into `bytes`, but for the subjects. */
+export interface Columns {
+  readonly bytes: Uint8Array;
+  readonly times: Float64Array;
+  readonly subjects: readonly string[];
+  /** Where in `bytes` the payload of each record ends; the next begins there. */
+  readonly ends: Uint32Array;
+  readonly payloadsAt: number;
+}
 
 /** 1 is twice as quick as zstd's own default and a tenth larger. */
 const LEVEL = 1;
@@ -13,7 +22,7 @@ const LENGTH_BYTES = 4;
 /** No subject of NATS holds white space. */
 const BETWEEN = "\n";
 
-export function pack(records: readonly Recorded[]): Uint8Array {
+export function layOut(records: readonly Recorded[]): Uint8Array {
   const subjects = new TextEncoder().encode(records.map(({ subject }) => subject).join(BETWEEN));
   const { length } = records;
   const lengthsAt = COUNTS_BYTES + length * TIME_BYTES;
@@ -30,34 +39,31 @@ export function pack(records: readonly Recorded[]): Uint8Array {
     bytes.set(payload, at);
     at += payload.length;
   }
-  return Bun.zstdCompressSync(bytes, { level: LEVEL });
+  return bytes;
 }
 
-/** What was packed; `from` is the sequence of its first record. */
-export function unpack(packed: Uint8Array, from: number): Recorded[] {
-  const bytes = aligned(Bun.zstdDecompressSync(packed));
+export function columnsOf(laidOut: Uint8Array): Columns {
+  const bytes = aligned(laidOut);
   const { buffer } = bytes;
   const [length = 0, subjectBytes = 0] = new Uint32Array(buffer, 0, 2);
   const lengthsAt = COUNTS_BYTES + length * TIME_BYTES;
   const subjectsAt = lengthsAt + length * LENGTH_BYTES;
-  const times = new Float64Array(buffer, COUNTS_BYTES, length);
-  const lengths = new Uint32Array(buffer, lengthsAt, length);
-  let at = subjectsAt + subjectBytes;
-  const subjects = new TextDecoder().decode(bytes.subarray(subjectsAt, at)).split(BETWEEN);
-  const records: Recorded[] = [];
-  for (let i = 0; i < length; i++) {
-    const end = at + (lengths[i] ?? 0);
-    records.push({
-      seq: from + i,
-      timeMs: times[i] ?? 0,
-      subject: subjects[i] ?? "",
-      payload: bytes.subarray(at, end),
-    });
-    at = end;
-  }
-  // Memory outside its heap is not seen by the collector.
-  madeGarbage(bytes.length);
-  return records;
+  const payloadsAt = subjectsAt + subjectBytes;
+  let end = payloadsAt;
+  return {
+    bytes,
+    times: new Float64Array(buffer, COUNTS_BYTES, length),
+    subjects: new TextDecoder().decode(bytes.subarray(subjectsAt, payloadsAt)).split(BETWEEN),
+    ends: new Uint32Array(buffer, lengthsAt, length).map((payloadBytes) => {
+      end += payloadBytes;
+      return end;
+    }),
+    payloadsAt,
+  };
+}
+
+export function compress(laidOut: Uint8Array): Uint8Array {
+  return Bun.zstdCompressSync(laidOut, { level: LEVEL });
 }
 
 /** Typed arrays of more than bytes begin where their width allows. */

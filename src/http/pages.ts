@@ -1,16 +1,15 @@
-// Pages of the log: records as lines of JSON, each with what became of it. Lines are made once for
-// as long as their chunk is open.
+// Pages of the log: records as lines of JSON, each with what became of it. A line that has to be
+// decoded or judged for is made once for as long as its chunk is open.
 
 import { decode } from "../events/codec.ts";
 import type { EventType } from "../events/event.ts";
 import { type Folded, fold } from "../events/fold.ts";
 import type { Recorded } from "../events/log.ts";
-import { isoTime } from "../events/point.ts";
 import { accepted } from "../events/verdict.ts";
+import type { Chunk } from "./chunk.ts";
 import { eventDocument } from "./event-view.ts";
 import type { History } from "./history.ts";
 import { CHUNK, chunkOf } from "./journal.ts";
-import type { Chunk } from "./records.ts";
 
 export interface PageQuery {
   readonly from: number;
@@ -50,29 +49,25 @@ export class Pages {
         wanted.push(seq);
         seq = find(seq + 1, last);
       }
-      lines.push(...(await this.#lines(chunk, index, wanted)));
+      lines.push(...(await this.#lines(chunk, wanted)));
     }
     return { lines, next: seq };
   }
 
-  /** Lines of records of one chunk, made now if nobody asked for them before. */
-  async #lines(chunk: Chunk, index: number, wanted: readonly number[]): Promise<string[]> {
-    const placeOf = (seq: number): number => seq - 1 - index * CHUNK;
-    const unknown = wanted.filter((seq) => !chunk.lines.has(placeOf(seq)));
-    const first = unknown[0] ?? 0;
-    const last = unknown.at(-1) ?? -1;
-    const verdicts = this.#history.journal.allAccepted(first, last)
-      ? null
-      : await this.#fold(first, last);
+  async #lines(chunk: Chunk, wanted: readonly number[]): Promise<string[]> {
+    const { journal } = this.#history;
+    const isKnown = (seq: number): boolean => chunk.lines.has(seq);
+    const refused = wanted.filter((seq) => journal.standing(seq) === "refused" && !isKnown(seq));
+    const judged = await this.#fold(refused[0] ?? 0, refused.at(-1) ?? -1);
     return wanted.map((seq) => {
-      const place = placeOf(seq);
-      const known = chunk.lines.get(place);
+      const type = journal.type(seq);
+      if (type !== null && journal.standing(seq) === "plain") return chunk.plainLine(seq, type);
+      const known = chunk.lines.get(seq);
       if (known !== undefined) return known;
-      const record = chunk.records[place];
-      if (record === undefined) throw new Error(`sequence ${seq} is not in chunk ${index}`);
-      const folded = verdicts?.get(seq) ?? this.#acceptedOf(record);
-      const line = lineOf(record, folded);
-      chunk.lines.set(place, line);
+      const record = chunk.at(seq);
+      const folded = judged.get(seq) ?? this.#acceptedOf(record);
+      const line = JSON.stringify(eventDocument(record, folded));
+      chunk.lines.set(seq, line);
       return line;
     });
   }
@@ -85,6 +80,7 @@ export class Pages {
   /** Why a record did not count is the fold's to say. */
   async #fold(from: number, last: number): Promise<ReadonlyMap<number, Folded>> {
     const found = new Map<number, Folded>();
+    if (last < from) return found;
     const state = this.#history.before(from);
     for await (const batch of this.#history.records.range(state.seq + 1, last)) {
       for (const record of batch) {
@@ -94,26 +90,4 @@ export class Pages {
     }
     return found;
   }
-}
-
-/** JSON of data that many events share (events/codec-memo.ts), for as long as they share it. */
-const dataText = new WeakMap<object, string>();
-
-/** As JSON.stringify(eventDocument(…)), at a third of its time for what a log says most. */
-function lineOf(record: Recorded, folded: Folded): string {
-  const { event, verdict } = folded;
-  if (event === null || verdict.kind !== "accepted") {
-    return JSON.stringify(eventDocument(record, folded));
-  }
-  const { type, v, id, by, data } = event;
-  let text = dataText.get(data);
-  if (text === undefined) {
-    text = JSON.stringify(data);
-    if (Object.isFrozen(data)) dataText.set(data, text);
-  }
-  const subject = JSON.stringify(record.subject);
-  const name = JSON.stringify(by?.token ?? null);
-  const head = `{"seq":${record.seq},"time":"${isoTime(record.timeMs)}","subject":${subject}`;
-  const envelope = `"type":"${type}","v":${v},"id":${JSON.stringify(id)},"by":${name}`;
-  return `${head},${envelope},"data":${text},"verdict":{"kind":"accepted"}}`;
 }

@@ -3,14 +3,8 @@
 // by bytes; a chunk that is not there is read from the log.
 
 import { type EventLog, LogError, type Recorded } from "../events/log.ts";
+import { Chunk } from "./chunk.ts";
 import { CHUNK, chunkOf } from "./journal.ts";
-import { pack, unpack } from "./packed.ts";
-
-export interface Chunk {
-  readonly records: readonly Recorded[];
-  /** Text of records that somebody asked for, by place in the chunk; see pages.ts. */
-  readonly lines: Map<number, string>;
-}
 
 const BYTES_MAX = 32 << 20;
 /** Unpacked at one time: a page and a fold look at up to four in a row. */
@@ -27,7 +21,7 @@ export class Records {
   readonly #reading = new Map<number, Promise<Chunk>>();
   #bytes = 0;
   /** The chunk that still grows. */
-  #newest: { readonly records: Recorded[]; readonly lines: Map<number, string> } = newChunk();
+  #newest = new Chunk(1);
   #newestIndex = 0;
 
   constructor(log: EventLog, bytesMax = BYTES_MAX) {
@@ -38,10 +32,10 @@ export class Records {
   /** To be called for each record, in order. */
   note(record: Recorded): void {
     // The payload may be a view into all that the socket delivered with it.
-    this.#newest.records.push({ ...record, payload: record.payload.slice() });
+    this.#newest.add({ ...record, payload: record.payload.slice() });
     if (this.#newest.records.length < CHUNK) return;
-    this.#keep(this.#newestIndex++, pack(this.#newest.records));
-    this.#newest = newChunk();
+    this.#keep(this.#newestIndex++, this.#newest.pack());
+    this.#newest = new Chunk(this.#newestIndex * CHUNK + 1);
   }
 
   /** A chunk whose first record was noted. Throws LogError. */
@@ -52,7 +46,7 @@ export class Records {
     const packed = this.#packed.get(index);
     if (packed !== undefined) {
       touch(this.#packed, index, packed);
-      return this.#opened(index, unpack(packed, index * CHUNK + 1));
+      return this.#opened(index, packed);
     }
     const under = this.#reading.get(index) ?? this.#read(index);
     this.#reading.set(index, under);
@@ -73,23 +67,23 @@ export class Records {
     const from = index * CHUNK + 1;
     const last = from + CHUNK - 1;
     try {
-      const records: Recorded[] = [];
+      const chunk = new Chunk(from);
       for await (const batch of this.#log.read(from, AbortSignal.timeout(READ_MS), last)) {
-        records.push(...batch);
+        for (const record of batch) chunk.add(record);
       }
-      if (records.length !== CHUNK) {
+      if (chunk.records.length !== CHUNK) {
         throw new LogError("gap", `the log does not give its records ${from} to ${last}`);
       }
-      const packed = pack(records);
+      const packed = chunk.pack();
       this.#keep(index, packed);
-      return this.#opened(index, unpack(packed, from));
+      return this.#opened(index, packed);
     } finally {
       this.#reading.delete(index);
     }
   }
 
-  #opened(index: number, records: readonly Recorded[]): Chunk {
-    const chunk: Chunk = { records, lines: new Map() };
+  #opened(index: number, packed: Uint8Array): Chunk {
+    const chunk = new Chunk(index * CHUNK + 1, packed);
     this.#open.set(index, chunk);
     for (const oldest of this.#open.keys()) {
       if (this.#open.size <= OPEN_MAX) break;
@@ -107,10 +101,6 @@ export class Records {
       this.#bytes -= length;
     }
   }
-}
-
-function newChunk(): { readonly records: Recorded[]; readonly lines: Map<number, string> } {
-  return { records: [], lines: new Map() };
 }
 
 function touch<V>(map: Map<number, V>, key: number, value: V): V {

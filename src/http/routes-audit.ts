@@ -9,13 +9,13 @@ import { guarded } from "./auth.ts";
 import type { HookDeps } from "./deps.ts";
 import { Problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
+import { numberParam } from "./schema-param.ts";
 import { problems } from "./schema-problem.ts";
 
 const CHUNK_CHARS = 65_536;
 
 const hashes = z.array(z.base64()).readonly();
-const EXPECTED = { error: "expected a whole number from 1" };
-const place = z.coerce.number(EXPECTED).int(EXPECTED).min(1, EXPECTED);
+const place = numberParam(1, Number.MAX_SAFE_INTEGER, "A sequence");
 
 const checkpointSchema = z
   .object({

@@ -1,8 +1,8 @@
 // GET /v1/converged: answers when every live host has applied a sequence, or says who has not.
 
 import { createRoute, z } from "@hono/zod-openapi";
-import { FRESH_MS } from "../agent/live-hosts.ts";
 import { behindText, converge } from "../agent/converge.ts";
+import { FRESH_MS } from "../agent/live-hosts.ts";
 import { formatDuration } from "../events/point.ts";
 import { guarded } from "./auth.ts";
 import type { HookDeps } from "./deps.ts";

@@ -6,6 +6,7 @@ import { GONE_MS } from "../agent/liveness.ts";
 import type { HostStatus } from "../events/status-board.ts";
 import { guarded } from "./auth.ts";
 import type { HookDeps } from "./deps.ts";
+import { Problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { problems } from "./schema-problem.ts";
 
@@ -43,7 +44,7 @@ const entrySchema = z.object({
   version: z.string(),
 });
 
-export function liveRoutes({ follower, board, wallMs }: HookDeps) {
+export function liveRoutes({ follower, boardWatch, wallMs }: HookDeps) {
   const read = guarded("read", follower);
   return createRouter()
     .openapi(
@@ -82,8 +83,13 @@ export function liveRoutes({ follower, board, wallMs }: HookDeps) {
         },
         ...read,
       }),
-      async (c) => {
-        const entries = await board.list();
+      (c) => {
+        const stale = boardWatch.trouble();
+        if (!boardWatch.known()) {
+          throw new Problem(503, stale ?? "the status board has not been read yet");
+        }
+        if (stale !== null) c.header("heddle-stale", stale);
+        const entries = boardWatch.entries();
         // Stamps are the NATS server's: the newest of them, or the clock here, is now.
         const nowMs = Math.max(wallMs(), ...entries.map(({ timeMs }) => timeMs));
         return c.json(

@@ -10,7 +10,8 @@ export const eventSchema = z
     seq: z.int().positive(),
     time: z.iso.datetime(),
     subject: z.string(),
-    type: eventTypeSchema.nullable(),
+    // Not `nullable()`: that would make the named schema nullable wherever it is used.
+    type: z.union([eventTypeSchema, z.null()]),
     v: z.int().nullable(),
     id: z.string().nullable(),
     by: z.string().nullable().openapi({

@@ -2,7 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { parseCidr, parseIp, parseMac } from "../events/address.ts";
-import { GIVEN_NAME, isNodeName } from "../events/name.ts";
+import { GIVEN_NAME, isNodeName, NODE_NAME_PATTERN } from "../events/name.ts";
 import {
   DURATION_EXPECTED,
   POINT_EXPECTED,
@@ -26,9 +26,19 @@ function parsed<T>(parse: Parse<T>, expected: string) {
     });
 }
 
+/** For the document: what looks otherwise is refused; the 31st of February is too. */
+const POINT_PATTERN = [
+  "^([1-9][0-9]{0,14}",
+  "([0-9]{1,9}(\\.[0-9]+)?(ms|s|m|h|d))+",
+  "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])" +
+    "([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?" +
+    "(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?)$",
+].join("|");
+
 /** A place in the log. */
 export function pointParam(description: string) {
-  return parsed<Point>(parsePoint, POINT_EXPECTED).openapi({ description, example: "42" });
+  const schema = parsed<Point>(parsePoint, POINT_EXPECTED);
+  return schema.openapi({ description, example: "42", pattern: POINT_PATTERN });
 }
 
 export function durationParam(description: string, example: string) {
@@ -38,7 +48,7 @@ export function durationParam(description: string, example: string) {
 /** A whole number in a query, where everything is text. */
 export function numberParam(min: number, max: number, description: string) {
   const parse: Parse<number> = (text) => {
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
     return value >= min && value <= max ? value : null;
   };
   const schema = parsed(parse, `expected a whole number from ${min} to ${max}`);
@@ -50,6 +60,7 @@ const checked = (isGood: (text: string) => boolean, expected: string) =>
 
 export const nodeName = checked(isNodeName, "expected a node name, as in a host name").openapi({
   example: "h1",
+  pattern: NODE_NAME_PATTERN,
 });
 
 export const peerName = z

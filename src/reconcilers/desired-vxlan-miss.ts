@@ -82,6 +82,31 @@ export function answerFor(
   return found?.neigh.dev === dev && found.neigh.ip === ip ? found : null;
 }
 
+/**
+ * Calls back with every subnet whose gateway `answerFor` answers for, and how `node` sends to it.
+ * For a pass over all peers after each change: it makes no objects.
+ */
+export function eachAnswer(
+  state: Readonly<FabricState>,
+  node: string,
+  tell: (subnet: Cidr, mac: Mac, dst: Ip) => void,
+): void {
+  const { config, owners, nodes, peers } = state;
+  const backend = onDemand(config);
+  if (backend === null) return;
+  for (const [subnet, owner] of owners) {
+    const peer = nodes.get(owner);
+    if (owner === node || !peer?.present || peer.backend !== backend.type) continue;
+    const six = subnet.includes(":");
+    const [mac, dst] = six ? [peer.vtepMacV6, peer.publicIpv6] : [peer.vtepMac, peer.publicIp];
+    if (mac !== null && dst !== null) tell(subnet, mac, dst);
+  }
+  for (const { subnet, publicIp, vtepMac } of peers.values()) {
+    const sameFamily = subnet.includes(":") === publicIp.includes(":");
+    if (vtepMac !== null && sameFamily) tell(subnet, vtepMac, publicIp);
+  }
+}
+
 /** Node name, or `peer:<name>`, of who but `node` holds this very subnet, or null. */
 export function holderOf(state: Readonly<FabricState>, node: string, subnet: Cidr): string | null {
   return peerOf(state, node, subnet)?.name ?? null;

@@ -11,13 +11,14 @@ import {
   NUD_INCOMPLETE,
   NUD_PERMANENT,
   RTM_GETNEIGH,
+  RTM_NEWNEIGH,
 } from "../ffi/netlink/constants.ts";
 import { NetlinkError } from "../ffi/netlink/error.ts";
 import type { Frame } from "../ffi/netlink/header.ts";
 import { ndmsg, neigh } from "../ffi/netlink/neigh.ts";
 import { Questions } from "../ffi/netlink/questions.ts";
 import { CHUNK, type NetlinkSocket, type Request } from "../ffi/netlink/socket.ts";
-import type { Watch } from "./kernel.ts";
+import { AnsweringThread } from "./kernel-netlink-answerer.ts";
 import type { Devices } from "./kernel-netlink-dev.ts";
 import type { Echoes } from "./kernel-netlink-echo.ts";
 import { fdbRequest } from "./kernel-netlink-fdb.ts";
@@ -25,41 +26,88 @@ import { neighRequest } from "./kernel-netlink-neigh.ts";
 import { failure, outcomeOf } from "./kernel-netlink-outcome.ts";
 import { ipText, macText } from "./kernel-netlink-text.ts";
 import { PROTOCOL } from "./kernel-state.ts";
-import type { Answer, Miss, MissKernel, Use } from "./miss.ts";
+import type { Answer, Miss, MissKernel, MissWatch, MissWatcher, Use } from "./miss.ts";
 import type { OpOutcome } from "./op.ts";
 
 /** struct nda_cacheinfo: confirmed, used, updated, in ticks of USER_HZ. */
 const TICK_MS = 10;
 const ENODEV = 19;
 
-export interface NetlinkMissOptions {
+/** Of the socket that hears the questions: some 5,000. */
+const RECEIVE_BUFFER = 4 * 1024 * 1024;
+
+export interface MissOptions {
+  /** Of the socket that hears the questions, in bytes. */
+  readonly receiveBuffer?: number;
+  /** False: the event loop answers, as without the native library. */
+  readonly thread?: boolean;
+}
+
+export interface NetlinkMissOptions extends MissOptions {
   readonly netns: string | null;
   readonly socket: NetlinkSocket;
   readonly devices: () => Devices;
   readonly echoes: Echoes;
-  /** Of the socket that hears the questions, in bytes. */
-  readonly receiveBuffer?: number;
 }
 
 export class NetlinkMisses implements MissKernel {
   readonly #options: NetlinkMissOptions;
+  #thread: AnsweringThread | null = null;
 
   constructor(options: NetlinkMissOptions) {
     this.#options = options;
   }
 
   /** Throws NativeError. */
-  watchMisses(onMiss: (miss: Miss) => void, onGap: () => void): Watch {
-    const { netns, receiveBuffer } = this.#options;
-    return new Questions({
-      netns,
-      onGap,
+  watchMisses(watcher: MissWatcher): MissWatch {
+    const { thread = true } = this.#options;
+    if (!thread) return this.#listen(watcher, "not wanted");
+    try {
+      return this.#startThread(watcher);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return this.#listen(watcher, error.message);
+    }
+  }
+
+  #startThread(watcher: MissWatcher): MissWatch {
+    const { netns, devices, echoes, receiveBuffer = RECEIVE_BUFFER } = this.#options;
+    const onClose = () => {
+      this.#thread = null;
+    };
+    const options = { netns, devices, echoes, receiveBuffer, onClose, ...watcher };
+    this.#thread = new AnsweringThread(options);
+    return this.#thread;
+  }
+
+  #listen({ onMiss, onGap }: MissWatcher, reason: string): MissWatch {
+    const { netns, receiveBuffer = RECEIVE_BUFFER } = this.#options;
+    const questions = new Questions({
+      ...{ netns, onGap, receiveBuffer },
       onQuestion: (frame) => {
         const miss = this.#missOf(frame);
         if (miss !== null) onMiss(miss);
       },
-      ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
     });
+    const nothing = (): void => undefined;
+    return {
+      path: { by: "event-loop", reason },
+      ...{ prepare: nothing, serve: nothing, drain: nothing },
+      close: () => questions.close(),
+    };
+  }
+
+  /** Whether a notification is of a change that the thread made; what it made is told by then. */
+  isOwn({ type, pid }: Frame): boolean {
+    if (this.#thread === null || type !== RTM_NEWNEIGH) return false;
+    if (this.#thread.isOwn(pid)) return true;
+    this.#thread.drain();
+    return false;
+  }
+
+  /** Every question that comes while `work` runs is told, and none answered meanwhile. */
+  withhold<T>(work: () => Promise<T>): Promise<T> {
+    return this.#thread === null ? work() : this.#thread.withhold(work);
   }
 
   #missOf(frame: Frame): Miss | null {

@@ -24,7 +24,7 @@ import { readFacts, routeTo } from "./kernel-netlink-facts.ts";
 import { observeFdb } from "./kernel-netlink-fdb.ts";
 import { type Configured, configuredOn, isLearnt } from "./kernel-netlink-learnt.ts";
 import { delLink, observeLinks, setLink } from "./kernel-netlink-link.ts";
-import { NetlinkMisses } from "./kernel-netlink-miss.ts";
+import { type MissOptions, NetlinkMisses } from "./kernel-netlink-miss.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
 import { dumpRoutes, mergeRoutes, nexthopsFor, routeOf } from "./kernel-netlink-route.ts";
@@ -55,6 +55,7 @@ export class NetlinkKernel implements Kernel {
   readonly #gateways: Gateways = new Map();
   readonly #echoes = new Echoes();
   #devices: Devices;
+  #misses: NetlinkMisses | null = null;
   /** As last observed. */
   #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
   /** What notifications are about; null until the first observe. */
@@ -175,7 +176,11 @@ export class NetlinkKernel implements Kernel {
       const index = devices.indexOf(op.object.dev);
       if (index !== null) this.#echoes.expect(op, index);
     }
-    return await applyBatch(this.#socket, devices, this.#gateways, ops);
+    const run = () => applyBatch(this.#socket, devices, this.#gateways, ops);
+    const removes = ops.some(
+      ({ verb, noun }) => verb === "del" && (noun === "neigh" || noun === "fdb"),
+    );
+    return await (removes && this.#misses !== null ? this.#misses.withhold(run) : run());
   }
 
   async #applyOne(devices: Devices, op: Exclude<Op, BatchOp>): Promise<OpOutcome> {
@@ -195,15 +200,16 @@ export class NetlinkKernel implements Kernel {
     }
   }
 
-  /** The part of the kernel that asks; `receiveBuffer` as in Questions. */
-  misses(receiveBuffer?: number): MissKernel {
-    return new NetlinkMisses({
+  /** The part of the kernel that asks. */
+  misses(options: MissOptions = {}): MissKernel {
+    this.#misses = new NetlinkMisses({
       netns: this.#netns,
       socket: this.#socket,
       devices: () => this.#devices,
       echoes: this.#echoes,
-      ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
+      ...options,
     });
+    return this.#misses;
   }
 
   #setSysctl(object: Sysctl): OpOutcome {
@@ -226,6 +232,7 @@ export class NetlinkKernel implements Kernel {
       interest: () => this.#interest,
       expected: (frame) =>
         isRepetition(frame) ||
+        this.#misses?.isOwn(frame) === true ||
         this.#echoes.isEcho(frame) ||
         isLearnt(frame, this.#configured) ||
         this.#isNoNews(frame),

@@ -10,9 +10,10 @@
 
 import type { Ip } from "../events/address.ts";
 import type { Tunnel, TunnelOptions } from "../ffi/tunnel.ts";
-import type { TunnelFds, TunnelPeer } from "../ffi/tunnel-encode.ts";
+import type { TunnelFds } from "../ffi/tunnel-encode.ts";
 import type { HostFacts, Kernel, Scope, Watch } from "./kernel.ts";
-import type { KernelState, Link, TunPeer } from "./kernel-state.ts";
+import { type KernelState, keyOf, type Link, type TunPeer } from "./kernel-state.ts";
+import { tunnelOptions, tunnelPeers } from "./kernel-tunnel-options.ts";
 import { closedReason, isNotBuilt, statusOf } from "./kernel-tunnel-report.ts";
 import type { Op, OpOutcome } from "./op.ts";
 import type { TunnelStatus, TunnelView } from "./tunnel-status.ts";
@@ -47,6 +48,15 @@ export interface TunnelKernelOptions {
   readonly offer?: TunnelFds;
   /** Told what is open from now on; null when a tunnel is not wanted any more. */
   readonly onDescriptors?: (fds: TunnelFds | null) => void;
+  /** A tunnel that carries already, with the peers that it was told. */
+  readonly running?: TunnelTable & { readonly tunnel: TunnelHandle };
+  /** Told the table that packets go by from now on; null while that is not certain. */
+  readonly onTable?: (table: TunnelTable | null) => void;
+}
+
+export interface TunnelTable {
+  readonly link: Link;
+  readonly peers: readonly TunPeer[];
 }
 
 interface Running {
@@ -69,6 +79,11 @@ export class TunnelKernel implements Kernel, TunnelView {
     this.#inner = inner;
     this.#options = options;
     this.#offer = options.offer;
+    if (options.running === undefined) return;
+    const { tunnel, link, peers } = options.running;
+    this.#running = { tunnel, link, started: false };
+    this.#peers = new Map(peers.map((peer) => [keyOf.peer(peer), peer]));
+    options.onDescriptors?.(tunnel.fds());
   }
 
   /** Leaves the device, its routes, addresses and programs for a successor. */
@@ -157,6 +172,7 @@ export class TunnelKernel implements Kernel, TunnelView {
     this.close();
     if (op.verb === "del") this.#peers = new Map();
     this.#options.onDescriptors?.(null);
+    this.#options.onTable?.(null);
     try {
       // Those on the underlay would not go with the device.
       (await this.#options.load()).forget(op.key, this.#options.netns);
@@ -177,8 +193,10 @@ export class TunnelKernel implements Kernel, TunnelView {
       const running = this.#alive();
       if (running === null || !isThere || mustReopen(link, running.link)) {
         this.close();
+        this.#options.onTable?.(null);
         const path = await this.#options.load();
-        this.#running = { tunnel: path.open(this.#optionsFor(link)), link, started: false };
+        const tunnel = path.open(tunnelOptions(link, this.#options.netns, this.#offer));
+        this.#running = { tunnel, link, started: false };
         this.#offer = undefined;
         this.#adopt(this.#running);
         this.#options.onDescriptors?.(this.#running.tunnel.fds());
@@ -190,19 +208,6 @@ export class TunnelKernel implements Kernel, TunnelView {
     } catch (error) {
       return failed(error);
     }
-  }
-
-  #optionsFor({ name, mtu, port, tun }: Link): TunnelOptions {
-    const offer = this.#offer;
-    return {
-      device: name,
-      netns: this.#options.netns,
-      mtuBytes: mtu,
-      listen: (tun?.listen ?? []).map((ip) => ({ ip, port })),
-      features: { persist: true },
-      held: true,
-      ...(offer === undefined ? {} : { offer }),
-    };
   }
 
   /**
@@ -222,6 +227,7 @@ export class TunnelKernel implements Kernel, TunnelView {
     if (running === null || running.started) return;
     running.tunnel.start();
     this.#running = { ...running, started: true };
+    this.#tell(this.#peers);
   }
 
   /** All ops as one replacement of the table. */
@@ -244,14 +250,16 @@ export class TunnelKernel implements Kernel, TunnelView {
   }
 
   #push(peers: ReadonlyMap<string, TunPeer>): void {
-    this.#running?.tunnel.setPeers(rowsOf(peers), this.#running.link.tun?.subnets ?? []);
+    const running = this.#running;
+    if (running === null) return;
+    running.tunnel.setPeers(tunnelPeers(peers.values()), running.link.tun?.subnets ?? []);
+    if (running.started) this.#tell(peers);
   }
-}
 
-function rowsOf(peers: ReadonlyMap<string, TunPeer>): TunnelPeer[] {
-  return Array.from(peers.values(), ({ name, subnets, ip, port, capabilities }) => {
-    return { name, subnets, endpoint: { ip, port }, capabilities };
-  });
+  #tell(peers: ReadonlyMap<string, TunPeer>): void {
+    const link = this.#running?.link;
+    if (link !== undefined) this.#options.onTable?.({ link, peers: [...peers.values()] });
+  }
 }
 
 function isTun(op: Op): boolean {

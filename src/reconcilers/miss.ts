@@ -1,9 +1,10 @@
 // The port to the part of a kernel that asks: whom does it look for on our tunnel devices, what is
 // it answered, and which answers are in use. Everything here happens within the turn of the event
-// loop in which it is called. Implementations: kernel-netlink-miss.ts, and kernel-model-miss.ts in
-// test/support, both under one contract suite.
+// loop in which it is called, but for answers that were prepared: those are given at any time.
+// Implementations: kernel-netlink-miss.ts, and kernel-model-miss.ts in test/support, both under one
+// contract suite.
 
-import type { Ip } from "../events/address.ts";
+import type { Ip, Mac } from "../events/address.ts";
 import type { Watch } from "./kernel.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
@@ -26,12 +27,52 @@ export interface Use {
 /** A neighbour or a forwarding entry to be set, or a neighbour that is not to be had: removed. */
 export type Answer = Extract<Op, { noun: "neigh" | "fdb" }>;
 
-export interface MissKernel {
+/** How the host sends to the gateway `ip`, for whoever answers by itself; null: no longer. */
+export interface Prepared {
+  readonly ip: Ip;
+  readonly to: { readonly mac: Mac; readonly dst: Ip } | null;
+}
+
+/** A question that was answered from what was prepared. */
+export interface Answered {
+  readonly dev: string;
+  readonly ip: Ip;
+  /** From its arrival to the kernel's acknowledgement. */
+  readonly waitedUs: number;
+  /** False when the kernel refused it. */
+  readonly ok: boolean;
+}
+
+export interface MissWatcher {
+  /** To be answered. */
+  readonly onMiss: (miss: Miss) => void;
+  readonly onAnswered: (answered: Answered) => void;
   /**
-   * Calls back with every question as it comes. `onGap` says that some may have gone unheard, at
-   * first and whenever notifications were lost: then `pending` knows them.
+   * Questions may have gone unheard and answers untold, at first and whenever some were lost: then
+   * `pending` and `uses` know them.
    */
-  watchMisses(onMiss: (miss: Miss) => void, onGap: () => void): Watch;
+  readonly onGap: () => void;
+}
+
+/** Who answers what was prepared. */
+export type MissPath =
+  | { readonly by: "thread"; readonly realtime: boolean }
+  /** Nobody: every question is told. The reason is one line. */
+  | { readonly by: "event-loop"; readonly reason: string };
+
+export interface MissWatch extends Watch {
+  readonly path: MissPath;
+  /** Adds to what was prepared, or takes back. */
+  prepare(answers: readonly Prepared[]): void;
+  /** From here on, questions of these devices alone are answered from what was prepared. */
+  serve(devs: readonly string[]): void;
+  /** Tells of all answers until now: of every one that a dump has shown. */
+  drain(): void;
+}
+
+export interface MissKernel {
+  /** Nothing is served at first. */
+  watchMisses(watcher: MissWatcher): MissWatch;
   /** Neighbours that are looked for, or were in vain, on these devices. Throws NetlinkError. */
   pending(devs: readonly string[]): readonly Miss[];
   /** One outcome per op, in the same order. Never throws for an op. */

@@ -112,6 +112,15 @@ async function look({ kernel, memory, stamp }: RoundContext, scope: Scope): Prom
   return found;
 }
 
+/**
+ * The plan after a look: what the kernel was answered until then is in both. That is no change in
+ * the log, for which there will be another round.
+ */
+function latest({ wanted }: RoundContext, plan: Plan): Plan {
+  const { plan: now } = wanted();
+  return now?.seq === plan.seq ? now : plan;
+}
+
 /** Runs one round. Throws what `kernel.observe` throws. */
 export async function runRound(
   context: RoundContext,
@@ -121,9 +130,10 @@ export async function runRound(
 ): Promise<Round> {
   const { clock, memory } = context;
   const startMs = clock.nowMs();
-  const task: Task = { plan, scope, options: { fabric: plan.fabric, prune } };
   const have = knownKernel(context, scope) ?? (await look(context, scope));
-  const ops = diff(plan.kernel, have, task.options);
+  const options: DiffOptions = { fabric: plan.fabric, prune };
+  const task: Task = { plan: latest(context, plan), scope, options };
+  const ops = diff(task.plan.kernel, have, task.options);
   forget(memory.retries, ops);
   noteDrift(memory, have, ops);
   const attempt = await applyAll(context, task, ops);
@@ -224,7 +234,7 @@ async function verify(context: RoundContext, task: Task, attempt: Attempt): Prom
   // Others on this machine may still be about to apply the same event: the dump can wait a moment.
   await context.pause();
   const have = await look(context, task.scope);
-  const rest = diff(task.plan.kernel, have, task.options);
+  const rest = diff(latest(context, task.plan).kernel, have, task.options);
   for (const op of rest) {
     const id = idOf(op);
     if (!attempt.tried.has(id) || isHeld(memory.retries, op, clock.nowMs())) continue;

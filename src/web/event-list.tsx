@@ -4,7 +4,7 @@
 import type { Draft, EventType } from "../events/event.ts";
 import { summaryOf } from "../events/summary.ts";
 import type { EventRow } from "./event-pages.ts";
-import { chosenType, events, eventsLoaded, filtered, head, show, shownSeq } from "./store.ts";
+import { chosenTypes, events, eventsLoaded, filtered, head, show, shownSeq } from "./store.ts";
 import { clockTime, shortTime } from "./time.ts";
 import { VirtualList } from "./virtual-list.tsx";
 
@@ -37,23 +37,25 @@ const TYPES = Object.keys({
 } satisfies Record<EventType, true>);
 
 export function EventList() {
-  const type = chosenType.value ?? "";
+  const types = chosenTypes.value;
   return (
     <>
       <h2>
         Events{" "}
         <span class="hint">
-          {type === "" ? `${head.value} in the log` : found(filtered.value)}, newest first
+          {types === "" ? `${head.value} in the log` : found(filtered.value)}, newest first
         </span>
         <select
           aria-label="Type of events"
-          value={type}
+          value={types}
           onChange={(event) => {
             const chosen = event.currentTarget.value;
-            show({ types: chosen === "" ? [] : [chosen] });
+            show({ types: chosen.split(" ").filter(Boolean) });
           }}
         >
           <option value="">all types</option>
+          {/* Several come by the address; the list offers one at a time. */}
+          {types.includes(" ") && <option value={types}>{types.replaceAll(" ", ", ")}</option>}
           {TYPES.map((name) => (
             <option key={name} value={name}>
               {name}
@@ -61,7 +63,7 @@ export function EventList() {
           ))}
         </select>
       </h2>
-      {type === "" ? <WholeLog /> : <OneType />}
+      {types === "" ? <WholeLog /> : <Chosen />}
     </>
   );
 }
@@ -86,12 +88,12 @@ function WholeLog() {
   );
 }
 
-function OneType() {
+function Chosen() {
   const at = shownSeq.value;
   const list = filtered.value ?? [];
   return (
     <VirtualList
-      label="Events of the type, newest first"
+      label="Events of the types chosen, newest first"
       total={list.length}
       rowHeight={ROW_HEIGHT}
       row={(index) => {
@@ -103,7 +105,7 @@ function OneType() {
 }
 
 function found(list: readonly EventRow[] | null): string {
-  return list === null ? "looking" : `${list.length} of this type`;
+  return list === null ? "looking" : `${list.length} of them`;
 }
 
 interface EventLineProps {

@@ -18,7 +18,8 @@ const view = signal<View>(parseView(location.search));
 // One by one, so that what shows the host is not drawn again when the slider moves.
 export const chosenAt = computed(() => view.value.at);
 export const chosenHost = computed(() => view.value.host);
-export const chosenType = computed(() => view.value.types[0] ?? null);
+/** Names with a space between; empty for all. A text, so that the same types are not a change. */
+export const chosenTypes = computed(() => view.value.types.join(" "));
 export const searched = computed(() => view.value.find);
 /** Sequence of the last record in the log that this page knows of. */
 export const head = signal(0);
@@ -49,22 +50,23 @@ export const events = createEventPages({
   },
 });
 
-/** Events of the type that is chosen, oldest first; null while they are looked for. */
+/** Events of the types that are chosen, oldest first; null while they are looked for. */
 export const filtered = signal<readonly EventRow[] | null>(null);
 
 const searches = createLatest<string, readonly EventRow[]>({
-  load: loadType,
-  onLoaded: (found, type) => {
-    if (type === chosenType.peek()) filtered.value = followedBy(found, filtered.peek() ?? []);
+  load: loadTypes,
+  onLoaded: (found, types) => {
+    if (types === chosenTypes.peek()) filtered.value = followedBy(found, filtered.peek() ?? []);
   },
   onFailed: (error) => fail(error),
 });
 
-async function loadType(type: string): Promise<readonly EventRow[]> {
+async function loadTypes(types: string): Promise<readonly EventRow[]> {
+  const wanted = new URLSearchParams(types.split(" ").map((type) => ["type", type]));
   const found: EventRow[] = [];
   let next: number | null = 1;
   while (next !== null && found.length < FILTERED_MAX) {
-    const path: string = `/v1/events?type=${encodeURIComponent(type)}&from=${next}&limit=1000`;
+    const path: string = `/v1/events?${wanted}&from=${next}&limit=1000`;
     const page: { events: EventRow[]; next: number | null } = await getJson(path);
     found.push(...page.events);
     next = page.next;
@@ -119,9 +121,9 @@ effect(() => {
 });
 
 effect(() => {
-  const type = chosenType.value;
+  const types = chosenTypes.value;
   filtered.value = null;
-  if (type !== null && started) searches.want(type);
+  if (types !== "" && started) searches.want(types);
 });
 
 /** One follower a page: a second sign-in ends the first. */
@@ -129,8 +131,8 @@ let following = new AbortController();
 
 function follow(): void {
   started = true;
-  const type = chosenType.peek();
-  if (type !== null) searches.want(type);
+  const types = chosenTypes.peek();
+  if (types !== "") searches.want(types);
   following.abort();
   following = new AbortController();
   const { signal: stop } = following;
@@ -138,9 +140,7 @@ function follow(): void {
     onEvent: (event) => {
       events.add(event);
       head.value = event.seq;
-      if (event.type === chosenType.peek()) {
-        filtered.value = followedBy(filtered.peek() ?? [], [event]);
-      }
+      if (isChosen(event)) filtered.value = followedBy(filtered.peek() ?? [], [event]);
       redraw();
     },
     onTrouble: (reason) => {
@@ -150,6 +150,10 @@ function follow(): void {
   void loadProgress();
   const timer = setInterval(() => void loadProgress(), PROGRESS_MS);
   stop.addEventListener("abort", () => clearInterval(timer));
+}
+
+function isChosen({ type }: EventRow): boolean {
+  return type !== null && view.peek().types.includes(type);
 }
 
 let redrawing = false;

@@ -1,8 +1,8 @@
 // When "every live host has applied it" is true, and what is said when it is not.
 
 import { beforeEach, expect, test } from "bun:test";
-import type { BoardHost } from "../../src/agent/live-hosts.ts";
 import { behindText, type Convergence, converge } from "../../src/agent/converge.ts";
+import type { BoardHost } from "../../src/agent/live-hosts.ts";
 import {
   type AppliedAnswer,
   type AppliedQuestion,

@@ -1,37 +1,39 @@
-// Completion scripts are run, not only read: bash is asked what it would offer.
+// Completion scripts are run, not only read: each shell is asked what it would offer.
 
 import { expect, test } from "bun:test";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { heddle, lines } from "./heddle.ts";
+import { basename } from "node:path";
+import { offered, requireShell, type Shell } from "../support/shells.ts";
+import { heddle } from "./heddle.ts";
 
-async function offered(script: string, words: readonly string[]): Promise<readonly string[]> {
-  const dir = await mkdtemp(join(tmpdir(), "heddle-completion-"));
-  try {
-    await writeFile(join(dir, "heddle.bash"), script);
-    const driver =
-      '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _heddle; ' +
-      `printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const child = Bun.spawn(["bash", "-c", driver, join(dir, "heddle.bash"), ...words]);
-    const text = await new Response(child.stdout).text();
-    expect(await child.exited).toBe(0);
-    return lines(text).filter(Boolean);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
+/** zsh reads all its functions anew for each line. */
+const SLOW_MS = 60_000;
+const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
+
+for (const shell of SHELLS) {
+  test.skipIf(!requireShell(shell))(
+    `${shell} offers what exists at that place`,
+    async () => {
+      const { out: script, code } = await heddle(["completion", shell]);
+      expect(code).toBe(0);
+      const at = (line: string): Promise<readonly string[]> => offered(shell, script, line);
+      // fish offers flags once a dash is typed.
+      const help = shell === "fish" ? [] : ["--help"];
+      expect(await at("heddle sta")).toEqual(["state", "status"]);
+      expect(await at("heddle peer ")).toEqual([...help, "add", "remove"]);
+      expect(await at("heddle peer add --vt")).toEqual(["--vtep-mac"]);
+      const lease = ["--lease-renew-margin", "--lease-ttl"];
+      expect(await at("heddle --fabric x agent --lease")).toEqual(lease);
+      expect(await at("heddle --nats nats://x sta")).toEqual(["state", "status"]);
+      expect(await at("heddle --creds x peer re")).toEqual(["remove"]);
+      expect(await at("heddle completion --")).toEqual(["--help"]);
+      for (const flag of ["agent --creds", "serve --audit-key", "agent --http-tls-key"]) {
+        const files = await at(`heddle ${flag} /etc/hostna`);
+        expect([flag, files.map((file) => basename(file))]).toEqual([flag, ["hostname"]]);
+      }
+    },
+    SLOW_MS,
+  );
 }
-
-test("bash completes commands, commands below them, and the flags of each", async () => {
-  const { out: script, code } = await heddle(["completion", "bash"]);
-  expect(code).toBe(0);
-  expect(await offered(script, ["heddle", "sta"])).toEqual(["state", "status"]);
-  expect(await offered(script, ["heddle", "peer", ""])).toEqual(["add", "remove", "--help"]);
-  expect(await offered(script, ["heddle", "peer", "add", "--vt"])).toEqual(["--vtep-mac"]);
-  const agent = await offered(script, ["heddle", "--fabric", "x", "agent", "--lease"]);
-  expect(agent).toEqual(["--lease-ttl", "--lease-renew-margin"]);
-  expect(await offered(script, ["heddle", "completion", "--"])).toEqual(["--help"]);
-});
 
 test("every command of --help is in every script", async () => {
   const { out: help } = await heddle(["--help"]);

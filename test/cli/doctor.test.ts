@@ -2,9 +2,11 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { z } from "zod";
+import type { PeerStatus } from "../../src/agent/status.ts";
 import type { Findings } from "../../src/cli/doctor-check.ts";
 import { dockerDrops, forwardPolicy } from "../../src/cli/doctor-filter.ts";
 import { packetsOnRestart } from "../../src/cli/doctor-host.ts";
+import { wayCheck } from "../../src/cli/doctor-way.ts";
 import type { TunnelStatus } from "../../src/reconcilers/tunnel-status.ts";
 import { history } from "../support/history.ts";
 import { TestNats } from "../support/nats.ts";
@@ -139,6 +141,34 @@ test("whether packets of the udp backend outlive the agent is told, with what to
   expect(packetsOnRestart({ ...findings, status: null }).found).toBe("not needed by vxlan");
 });
 
+test("a way that swallows large packets is told from one that carries nothing", async () => {
+  const peer = (node: string, path: PeerStatus["path"]): PeerStatus => {
+    return { node, subnets: [], publicIp: `198.18.0.${node}`, path, state: "applied", error: null };
+  };
+  const asked: string[] = [];
+  const of = async (type: string, mtu: number, limits: readonly number[]) => {
+    const peers = limits.map((_limit, i) => peer(String(i), type === "udp" ? "udp" : "vxlan"));
+    const status = { backend: { type, device: "d", mtu }, peers };
+    return await wayCheck({ status }, async (ip, bytes) => {
+      asked.push(`${ip} ${bytes}`);
+      return bytes <= (limits[Number(ip.split(".")[3])] ?? 0);
+    });
+  };
+  expect(await of("udp", 1472, [1472, 1472])).toMatchObject({
+    result: "ok",
+    found: "2 of 2 peers answer large packets, 0 none at all",
+  });
+  // With its header of 28 bytes an echo is as long as the tunnel's own packet.
+  expect(asked).toEqual(["198.18.0.0 1472", "198.18.0.1 1472"]);
+  expect((await of("udp", 1472, [1472, 0])).found).toContain("1 of 2 peers");
+  const swallows = await of("vxlan", 1450, [1472, 1400, 0]);
+  expect(swallows.result).toBe("fail");
+  expect(swallows.found).toEndWith("small ones pass: 1 (198.18.0.1)");
+  expect(swallows.advice).toContain("Backend.MTU");
+  expect((await of("host-gw", 1500, [0])).found).toBe("not needed by host-gw");
+  expect((await wayCheck({ status: null })).found).toBe("not measured: no agent");
+});
+
 const NAMES = [
   "fabric-configured",
   "agent-lag",
@@ -155,6 +185,7 @@ const NAMES = [
   "subnet-file",
   "forward-policy",
   "docker-drop",
+  "way-mtu",
 ];
 
 test("doctor makes no stream, and says so when the log cannot be reached", async () => {

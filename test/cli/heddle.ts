@@ -4,6 +4,7 @@
 import { fileURLToPath } from "node:url";
 import type { LogConnection } from "../../src/events/log-jetstream.ts";
 import type { History } from "../support/history.ts";
+import { mortal } from "../support/mortal.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -33,7 +34,7 @@ export async function heddle(args: readonly string[], options: RunOptions = {}):
 export function spawnHeddle(args: readonly string[], options: RunOptions = {}) {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("HEDDLE_"));
   const inside = options.netns === undefined ? [] : ["ip", "netns", "exec", options.netns];
-  return Bun.spawn([...inside, process.execPath, MAIN, ...args], {
+  return Bun.spawn(mortal([...inside, process.execPath, MAIN, ...args]), {
     env: { ...Object.fromEntries(inherited), ...options.env },
     stdin: new TextEncoder().encode(options.stdin ?? ""),
     stdout: "pipe",

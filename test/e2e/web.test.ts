@@ -231,6 +231,24 @@ test.skipIf(!canRun)(
 );
 
 test.skipIf(!canRun)(
+  "lists every type that its address names",
+  async () => {
+    const page = await open("?type=PeerAdded&type=FabricConfigured");
+    await page.locator(".event").first().waitFor();
+    const types = new Set(await page.locator(".event .type").allTextContents());
+    expect(types).toEqual(new Set(["PeerAdded", "FabricConfigured"]));
+    const chosen = page.getByLabel("Type of events");
+    expect(await chosen.locator("option:checked").textContent()).toBe(
+      "PeerAdded, FabricConfigured",
+    );
+    await chosen.selectOption("PeerAdded");
+    await page.waitForURL(/\?type=PeerAdded$/);
+    await page.locator(".event", { hasText: "FabricConfigured" }).waitFor({ state: "detached" });
+  },
+  SLOW_MS,
+);
+
+test.skipIf(!canRun)(
   "goes on where it was when the server comes back",
   async () => {
     const page = await open();

@@ -1,5 +1,5 @@
-// The packet path built with ASan and UBSan: its pure tests, the fuzz corpus with changes, and what
-// one process leaves in the kernel for the next.
+// The packet path built with ASan and UBSan: its pure tests, the fuzz corpus with changes, what one
+// process leaves in the kernel for the next, and the answering thread.
 
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
@@ -33,11 +33,18 @@ function passes(file: string, variable: string): void {
 
 test("the pure tests pass under the sanitizers", () => {
   passes("./test/native/pure.test.ts", "HEDDLE_NATIVE_TEST");
+  passes("./test/native/answers.test.ts", "HEDDLE_NATIVE_TEST");
 }, 60_000);
 
 test.skipIf(!requireRoot("the packet path under the sanitizers"))(
   "programs are left, adopted and replaced under the sanitizers",
   () => passes("./test/native/tunnel-resident.test.ts", "HEDDLE_NATIVE"),
+  120_000,
+);
+
+test.skipIf(!requireRoot("the answering thread under the sanitizers"))(
+  "the thread that answers for entries on demand keeps its contract under the sanitizers",
+  () => passes("./test/reconcilers/kernel-miss-contract.test.ts", "HEDDLE_NATIVE"),
   120_000,
 );
 

@@ -10,8 +10,10 @@ import { build, concat, l3Length, udpSpec } from "../support/packet.ts";
 import { packetsIn } from "../support/snmp.ts";
 import {
   makeTunnelPair,
+  ownOf,
   type PairOptions,
   PORT,
+  peerOf,
   type TunnelPair,
   transfer,
   USERSPACE,
@@ -101,6 +103,59 @@ async function seen(pair: TunnelPair, before: ReturnType<typeof countsOf>, datag
   });
 }
 
+async function wakeNobody(pair: TunnelPair, length: number, underlay: 4 | 6): Promise<void> {
+  const payload = new Uint8Array(length).fill(0x5a);
+  const datagrams = [build({ ...udpSpec(4), payload }), build({ ...udpSpec(6), payload }), payload];
+  const before = countsOf(pair);
+  inject(pair, senderOf("stranger", underlay), datagrams);
+  const { total, drops } = await seen(pair, before, datagrams.length);
+  expect(drops - before.drops).toBe(datagrams.length);
+  expect(total.rx_messages).toBe(before.total.rx_messages ?? 0);
+}
+
+async function isHeard(pair: TunnelPair, options: PairOptions): Promise<void> {
+  const sender = senderOf("stranger", options.underlay ?? 4);
+  const peer = peerOf(2, options);
+  const delivered = async (wanted: boolean): Promise<void> => {
+    const before = countsOf(pair);
+    inject(pair, sender, Array<Uint8Array>(COUNT).fill(build(udpSpec(4))));
+    const { drops } = await seen(pair, before, COUNT);
+    expect(drops - before.drops).toBe(wanted ? 0 : COUNT);
+  };
+  await delivered(false);
+  pair.one.tunnel.setPeers([{ ...peer, endpoint: { ip: sender.source, port: PORT } }], ownOf(1));
+  await delivered(true);
+  pair.one.tunnel.setPeers([peer], ownOf(1));
+  await delivered(false);
+}
+
+/** What a peer's datagram is dropped for in the kernel path's own program. */
+const REFUSED: readonly [what: string, payload: Uint8Array, reason: string][] = [
+  ["an inner source of another", build({ ...udpSpec(4), from: 9 }), "source"],
+  ["our own inner source", build({ ...udpSpec(4), from: 1 }), "source"],
+  ["a destination not ours", build({ ...udpSpec(4), to: 9 }), "destination"],
+  ["a wrong header checksum", altered(four, 1, 2), "malformed"],
+];
+
+describe.if(root)("datagrams in a peer's name, by the kernel path", () => {
+  test.each(REFUSED)("%s: counted, and wakes nobody", async (_what, payload, reason) => {
+    using pair = makeTunnelPair();
+    const before = countsOf(pair);
+    inject(pair, senderOf("peer", 4), [payload]);
+    const { total } = await seen(pair, before, 1);
+    expect(total[`rx_drop_${reason}`]).toBe(1);
+    expect(total.rx_messages).toBe(0);
+  });
+
+  test("without the source check nothing ends before the socket", async () => {
+    using pair = makeTunnelPair({ features: { "source-check": false } });
+    const before = countsOf(pair);
+    inject(pair, senderOf("stranger", 4), [four]);
+    const { total } = await seen(pair, before, 1);
+    expect(total).toMatchObject({ rx_drop_source: 0, rx_messages: 1 });
+  });
+});
+
 describe.if(root).each(PATHS)("hostile datagrams, by %s", (_name, options) => {
   const underlay = options.underlay ?? 4;
   let pair: TunnelPair;
@@ -129,6 +184,14 @@ describe.if(root).each(PATHS)("hostile datagrams, by %s", (_name, options) => {
     // Twenty, or fewer when they were merged
     await untilValue(() => (packetsIn(pair.one.pod) > arrived ? true : null));
   });
+
+  test.each([
+    ["one packet", 40],
+    ["fragments", 3000],
+  ])("a stranger's wake nobody, in %s", (_size, length) => wakeNobody(pair, length, underlay));
+
+  test("a peer is heard from when it is told of until it is told of no more", () =>
+    isHeard(pair, options));
 
   test("10 000 a second of a stranger's deliver nothing and do not stop a transfer", async () => {
     const before = countsOf(pair);

@@ -8,10 +8,14 @@ import { MissModel } from "../support/kernel-model-miss.ts";
 import { joinByVeth, makeNetns, requireRoot } from "../support/netns.ts";
 import { realClock } from "../support/real-clock.ts";
 
-if (requireRoot("the asking kernel")) missContract("the real kernel", real);
-missContract("the model", model);
+if (requireRoot("the asking kernel")) {
+  missContract("the real kernel with a thread", () => real(true));
+  missContract("the real kernel without a thread", () => real(false));
+}
+missContract("the model with a thread", () => model(true));
+missContract("the model without a thread", () => model(false));
 
-function real(): AskingHost {
+function real(thread: boolean): AskingHost {
   const [netns, far] = [makeNetns(), makeNetns()];
   const addresses = ["198.18.0.1/24", "2001:db8::1/64"];
   joinByVeth(
@@ -31,7 +35,7 @@ function real(): AskingHost {
       .reduce((sum, packets) => sum + packets, 0);
   return {
     kernel,
-    misses: kernel.misses(),
+    misses: kernel.misses({ thread }),
     send: async (gateway) => {
       const before = sent();
       const target = gateway.endsWith("::") ? `${gateway}9` : gateway.replace(/0$/, "9");
@@ -49,12 +53,13 @@ function real(): AskingHost {
   };
 }
 
-function model(): AskingHost {
+function model(thread: boolean): AskingHost {
   const kernel = new KernelModel();
   kernel.put("link", hostLink("eth0"));
   kernel.put("addr", { dev: "eth0", address: "198.18.0.1/24" });
   kernel.put("addr", { dev: "eth0", address: "2001:db8::1/64" });
   const misses = new MissModel(kernel, realClock);
+  misses.thread = thread;
   return {
     kernel,
     misses,

@@ -12,6 +12,7 @@ import {
   type TunnelHandle,
   TunnelKernel,
   type TunnelKernelOptions,
+  type TunnelTable,
 } from "../../src/reconcilers/kernel-tunnel.ts";
 import type { Op } from "../../src/reconcilers/op.ts";
 import { phasesOf } from "../../src/reconcilers/phase.ts";
@@ -90,6 +91,10 @@ class FakeTunnel implements TunnelHandle {
   }
 }
 
+function never(): never {
+  throw new Error("nothing is there");
+}
+
 const udp = { backend: "udp", publicIpv6: null, vtepMac: null, vtepMacV6: null } as const;
 
 describe("a kernel with a tunnel", () => {
@@ -103,6 +108,7 @@ describe("a kernel with a tunnel", () => {
   let left: TunnelPeer[];
   let forgotten: string[];
   let kept: (TunnelFds | null)[];
+  let tables: (TunnelTable | null)[];
 
   beforeEach(() => {
     model = new KernelModel();
@@ -113,6 +119,7 @@ describe("a kernel with a tunnel", () => {
     left = [];
     forgotten = [];
     kept = [];
+    tables = [];
     kernel = fresh();
     log = history("t").config({ Network: "10.5.0.0/16", Backend: { Type: "udp" } });
     log.join("h1", udp).claim("h1", ["10.5.1.0/24"]).join("h2", udp).claim("h2", ["10.5.2.0/24"]);
@@ -134,7 +141,8 @@ describe("a kernel with a tunnel", () => {
       return { open, forget: (device: string) => void forgotten.push(device) };
     };
     const onDescriptors = (fds: TunnelFds | null): void => void kept.push(fds);
-    return new TunnelKernel(netlink, { netns: null, load, onDescriptors, ...options });
+    const onTable = (table: TunnelTable | null): void => void tables.push(table);
+    return new TunnelKernel(netlink, { netns: null, load, onDescriptors, onTable, ...options });
   }
 
   /** The model without what only the packet path knows. */
@@ -255,6 +263,38 @@ describe("a kernel with a tunnel", () => {
     ]);
     expect(await round()).toEqual([]);
     expect(tunnels[0]?.peers).toEqual(["h2 198.18.0.2:8285"]);
+  });
+
+  test("a tunnel that carries already is gone on with, and then started", async () => {
+    await round();
+    const { link, peers } = tables.at(-1) ?? never();
+    const tunnel = tunnels[0] ?? never();
+    tunnel.startedWith = null;
+    kernel = fresh({ running: { tunnel, link, peers } });
+    expect(kept).toEqual([tunnel.fds(), tunnel.fds()]);
+    expect(await rest()).toEqual([]);
+    expect(tunnel.startedWith as string[] | null).toEqual(["h2 198.18.0.2:8285"]);
+    expect([tunnels.length, tunnel.closed, loads]).toEqual([1, false, 1]);
+    log.leave("h2");
+    expect(await round()).toEqual([]);
+    expect(tunnel.peers).toEqual([]);
+  });
+
+  test("the table is told once packets go by it, and that there is none before", async () => {
+    const told = () => tables.map((table) => table?.peers.map(({ name }) => name) ?? null);
+    await round();
+    expect(told()).toEqual([null, ["h2"]]);
+    log.join("h3", udp).claim("h3", ["10.5.3.0/24"]);
+    await round();
+    expect(told().slice(2)).toEqual([["h2", "h3"]]);
+    log.update("h1", { underlay: { mtu: 1400 } });
+    await round();
+    await rest();
+    expect(told().slice(3)).toEqual([null, ["h2", "h3"]]);
+    expect(tables.at(-1)?.link).toEqual(plan().kernel.links.get("heddle0"));
+    log.config({ Network: "10.5.0.0/16" });
+    await round({ ...plan(), scope: { ...plan().scope, links: ["heddle0"] } });
+    expect(told().slice(5)).toEqual([null]);
   });
 
   test("what is offered goes to the first tunnel that opens; what is open is told", async () => {

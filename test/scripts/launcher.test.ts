@@ -1,14 +1,18 @@
 // bin/heddle: found from anywhere and through links, replaces itself by the program, and says what
-// to do where nothing is set up. The program is a stand-in, in a tree that only has what is needed.
+// to do where nothing is set up; and what `npm run build` makes. The program is a stand-in, in a
+// tree that only has what is needed.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import manifest from "../../package.json" with { type: "json" };
 import { ROOT } from "../support/tidy-tree.ts";
 
 let base = "";
 let tree = "";
+/** A directory with settings for Bun that are not ours. */
+let stray = "";
 
 beforeAll(() => {
   base = mkdtempSync(join(tmpdir(), "heddle launcher "));
@@ -17,9 +21,14 @@ beforeAll(() => {
     cpSync(join(ROOT, path), join(tree, path));
   }
   mkdirSync(join(tree, "src"));
-  const program =
-    "console.log(JSON.stringify([process.pid, process.cwd(), process.argv.slice(2)]))";
+  const args = "[...process.argv.slice(2), ...(process.env.STRAY ?? [])]";
+  const program = `console.log(JSON.stringify([process.pid, process.cwd(), ${args}]))`;
   writeFileSync(join(tree, "src/main.ts"), program);
+  stray = join(base, "stray");
+  mkdirSync(stray);
+  writeFileSync(join(stray, "bunfig.toml"), 'preload = ["./stray.ts"]\n');
+  writeFileSync(join(stray, "stray.ts"), 'process.argv.push("preloaded");');
+  writeFileSync(join(stray, ".env"), "STRAY=x\n");
 });
 
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -60,4 +69,16 @@ test("says what to do first, then runs as the program itself from anywhere", asy
     join(base, "links"),
     ["a b", "--c"],
   ]);
+  expect(await launch(command, stray)).toEqual([true, stray, ["a b", "--c"]]);
+});
+
+test("the single-file program takes nothing from the directory it is started in", async () => {
+  const built = join(base, "built");
+  const flags = manifest.scripts.build.split(" build ")[1]?.split(" ") ?? [];
+  const build = flags.map((flag) =>
+    flag === "src/main.ts" ? join(tree, flag) : flag === "dist/heddle" ? built : flag,
+  );
+  const done = Bun.spawnSync([process.execPath, "build", ...build], { cwd: tree });
+  expect(done.stderr.toString()).not.toContain("error");
+  expect(await launch(built, stray)).toEqual([true, stray, ["a b", "--c"]]);
 });

@@ -123,7 +123,10 @@ export class Host {
   }
 
   #newMisses(): MissModel {
-    return new MissModel(this.kernel, this.#deps.clock, () => this.#deps.random.next());
+    const model = new MissModel(this.kernel, this.#deps.clock, () => this.#deps.random.next());
+    // Every other host is one without the native library.
+    model.thread = Number(/\d+$/.exec(this.#deps.node)?.[0]) % 2 === 1;
+    return model;
   }
 
   #noteOps(ops: Parameters<ProcessDeps["after"]>[0], outcomes: readonly OpOutcome[]): void {

@@ -1,8 +1,16 @@
 // The asking part of a host's kernel as one process sees it: a question reaches it a moment later,
-// or never, and nothing does once it is dead.
+// or never, and nothing does once it is dead. Of what its thread answered it hears a moment later
+// too, unless it asks.
 
-import type { Watch } from "../../src/reconcilers/kernel.ts";
-import type { Answer, Miss, MissKernel, Use } from "../../src/reconcilers/miss.ts";
+import type {
+  Answer,
+  Answered,
+  Miss,
+  MissKernel,
+  MissWatch,
+  MissWatcher,
+  Use,
+} from "../../src/reconcilers/miss.ts";
 import type { OpOutcome } from "../../src/reconcilers/op.ts";
 import type { MissModel } from "../support/kernel-model-miss.ts";
 import type { Gate } from "./gate.ts";
@@ -23,24 +31,36 @@ export class MissPort implements MissKernel {
     this.#deps = deps;
   }
 
-  watchMisses(onMiss: (miss: Miss) => void, onGap: () => void): Watch {
+  watchMisses({ onMiss, onAnswered, onGap }: MissWatcher): MissWatch {
     const { model, gate, clock, random } = this.#deps;
     let open = true;
     const later = (fn: () => void) =>
       void clock.after(random.int(0, 2), () => {
         if (open && gate.alive) fn();
       });
-    const watch = model.watchMisses(
-      (miss) => later(() => onMiss(miss)),
-      () => later(onGap),
-    );
+    const untold: Answered[] = [];
+    const tell = (): void => {
+      for (const answered of untold.splice(0)) onAnswered(answered);
+    };
+    const watch = model.watchMisses({
+      onMiss: (miss) => later(() => onMiss(miss)),
+      onAnswered: (answered) => {
+        untold.push(answered);
+        later(tell);
+      },
+      onGap: () => later(onGap),
+    });
     const close = (): void => {
       open = false;
       undo();
       watch.close();
     };
     const undo = gate.onDeath(close);
-    return { close };
+    const drain = (): void => {
+      watch.drain();
+      if (open && gate.alive) tell();
+    };
+    return { ...watch, drain, close };
   }
 
   pending(devs: readonly string[]): readonly Miss[] {

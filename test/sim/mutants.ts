@@ -88,7 +88,7 @@ function familiarLog(log: EventLog): EventLog {
 /** Every process's questions and answers with a change of their own. */
 function missBreak(change: (misses: MissKernel) => Partial<MissKernel>): WorldBreak {
   const whole = (misses: MissKernel): MissKernel => ({
-    watchMisses: (onMiss, onGap) => misses.watchMisses(onMiss, onGap),
+    watchMisses: (watcher) => misses.watchMisses(watcher),
     pending: (devs) => misses.pending(devs),
     answer: (ops) => misses.answer(ops),
     uses: (devs) => misses.uses(devs),

@@ -37,7 +37,10 @@ const status: AgentStatus = {
     counters: { tx_packets: 9, rx_decap_bytes: 1400, rx_drop_source: 5, icmp_sent: 1 },
     peers: [{ name: "h2", txPackets: 9, txBytes: 1, rxPackets: 1, rxBytes: 1 }],
   },
-  misses: { mode: "on-miss", held: 4, hotPeers: 8, answered: 6, unknown: 7, suppressed: 0 },
+  misses: {
+    ...{ mode: "on-miss", held: 4, hotPeers: 8, answered: 6, unknown: 7, suppressed: 0 },
+    path: { by: "thread", realtime: true },
+  },
 };
 
 const ops: OpCounts = {

@@ -4,7 +4,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Kernel } from "../../src/reconcilers/kernel.ts";
 import { keyOf, type Route } from "../../src/reconcilers/kernel-state.ts";
-import type { Answer, Miss, MissKernel } from "../../src/reconcilers/miss.ts";
+import type { Answer, Answered, Miss, MissKernel, MissWatch } from "../../src/reconcilers/miss.ts";
 import { until } from "./fabric.ts";
 import { dev, dev6, fdb, hostOps, neigh, route, set } from "./kernel-objects.ts";
 
@@ -33,12 +33,14 @@ export function missContract(name: string, make: () => AskingHost): void {
     let host: AskingHost;
     let heard: Miss[] = [];
     let gaps = 0;
-    let close: () => void = () => undefined;
+    let watch: MissWatch;
+    let answered: Answered[] = [];
 
     beforeEach(async () => {
       host = make();
       heard = [];
       gaps = 0;
+      answered = [];
       const ops = [
         ...hostOps,
         ...asking("ipv4", dev),
@@ -47,15 +49,15 @@ export function missContract(name: string, make: () => AskingHost): void {
         set("route", route(dev6, "fd00:5:7::/64", GATEWAY6)),
       ];
       for (const outcome of await host.kernel.apply(ops)) expect(outcome.ok).toBe(true);
-      const watch = host.misses.watchMisses(
-        (miss) => heard.push(miss),
-        () => gaps++,
-      );
-      close = () => watch.close();
+      watch = host.misses.watchMisses({
+        onMiss: (miss) => heard.push(miss),
+        onAnswered: (each) => answered.push(each),
+        onGap: () => gaps++,
+      });
       await until("it listens", 2000, () => gaps === 1);
     });
     afterEach(() => {
-      close();
+      watch.close();
       host.dispose();
     });
 
@@ -74,6 +76,67 @@ export function missContract(name: string, make: () => AskingHost): void {
       expect(host.misses.pending([dev, dev6])).toEqual([]);
       expect(await host.send(gateway)).toBe("delivered");
       expect(heard).toHaveLength(1);
+    });
+
+    test.each([
+      ["IPv4", dev, GATEWAY, "198.18.0.7"],
+      ["IPv6", dev6, GATEWAY6, "2001:db8::7"],
+    ])("%s: what was prepared is answered by itself, or told", async (_, of, gateway, dst) => {
+      watch.prepare([{ ip: gateway, to: { mac: "02:00:00:00:07:07", dst } }]);
+      watch.serve([dev, dev6]);
+      const sent = host.send(gateway);
+      if (watch.path.by === "thread") {
+        expect(await sent).toBe("delivered");
+        await until("it is told", 2000, () => answered.length === 1);
+        expect(answered).toEqual([
+          { dev: of, ip: gateway, waitedUs: expect.any(Number), ok: true },
+        ]);
+        expect(heard).toEqual([]);
+        expect(host.misses.uses([of])).toContainEqual(
+          expect.objectContaining({ dev: of, ip: gateway }),
+        );
+      } else {
+        await until("the question", 2000, () => heard.length === 1);
+        host.misses.answer(answer(of, gateway, dst));
+        expect(await sent).toBe("delivered");
+      }
+    });
+
+    test("what a look shows of answers is told before anything is done about it", async () => {
+      if (watch.path.by === "event-loop") return;
+      watch.prepare([{ ip: GATEWAY, to: { mac: "02:00:00:00:07:07", dst: "198.18.0.7" } }]);
+      watch.serve([dev, dev6]);
+      const sent = host.send(GATEWAY);
+      const shown = () => host.misses.uses([dev]).some(({ ip }) => ip === GATEWAY);
+      // Without a turn of the event loop, in which it would be told unasked.
+      const untilMs = performance.now() + 3000;
+      while (!shown()) expect(performance.now()).toBeLessThan(untilMs);
+      watch.drain();
+      expect(answered).toHaveLength(1);
+      expect(await sent).toBe("delivered");
+    });
+
+    test("nothing is answered that is not served, was taken back or is another's", async () => {
+      const to = { mac: "02:00:00:00:07:07", dst: "198.18.0.7" };
+      watch.prepare([{ ip: GATEWAY, to }]);
+      const ask = async (count: number) => {
+        const sent = host.send(GATEWAY);
+        await until("the question", 2000, () => heard.length === count);
+        const object = neigh(dev, GATEWAY);
+        const key = keyOf.neigh(object);
+        host.misses.answer([{ verb: "del", noun: "neigh", key, object, found: object }]);
+        expect(await sent).toBe("refused");
+      };
+      await ask(1);
+      watch.serve([dev6]);
+      await ask(2);
+      watch.serve([dev, dev6]);
+      watch.prepare([{ ip: GATEWAY, to: null }]);
+      await ask(3);
+      watch.prepare([{ ip: "10.5.70.0", to }]);
+      await ask(4);
+      watch.drain();
+      expect(answered).toEqual([]);
     });
 
     test("a question without an answer is asked again", async () => {

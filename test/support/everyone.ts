@@ -18,6 +18,7 @@ import { subjectOf } from "../../src/events/subject.ts";
 import { vtepMac } from "../../src/events/vtep-mac.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import { NetlinkKernel } from "../../src/reconcilers/kernel-netlink.ts";
+import type { MissOptions } from "../../src/reconcilers/kernel-netlink-miss.ts";
 import type { MissKernel } from "../../src/reconcilers/miss.ts";
 import { until } from "./fabric.ts";
 import { defaultMember } from "./history.ts";
@@ -37,8 +38,7 @@ export interface EveryoneOptions {
   readonly config: object;
   /** Of the agent's test: after how long an entry is idle. */
   readonly idleMs?: number;
-  /** Receive buffer of the socket that hears questions. */
-  readonly receiveBuffer?: number;
+  readonly misses?: MissOptions;
   readonly bridged?: boolean;
 }
 
@@ -56,6 +56,10 @@ export class Everyone {
   #ids = 0;
   /** How often questions may have gone unheard, the start of an agent included. */
   gaps = 0;
+  /** How often the agent looked at the kernel. */
+  rounds = 0;
+  /** What the agent found changed by others in the kernel. */
+  readonly drift: string[] = [];
 
   constructor(options: EveryoneOptions) {
     this.#options = options;
@@ -146,20 +150,27 @@ export class Everyone {
   }
 
   async start(): Promise<Agent> {
-    const { idleMs, receiveBuffer } = this.#options;
+    const { idleMs, misses } = this.#options;
     const kernel = new NetlinkKernel({ netns: this.host.path });
     this.#kernel = kernel;
     const client = this.log.client();
     let ids = 0;
     const run = ++this.#ids;
     const nothing = (): void => undefined;
-    const logger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+    const debug: Logger["debug"] = (text) => {
+      if (text === "round") this.rounds++;
+    };
+    const warn: Logger["warn"] = (text, fields) => {
+      // There is no subnet file.
+      if (text === "drift healed" && fields?.noun !== "file") this.drift.push(`${fields?.noun}`);
+    };
+    const logger: Logger = { debug, info: nothing, warn, error: nothing };
     this.#agent = await startAgent(
       {
         log: client.log,
         board: client.status,
         kernel,
-        misses: this.#counting(kernel.misses(receiveBuffer)),
+        misses: this.#counting(kernel.misses(misses)),
         clock: realClock,
         logger,
         newId: () => `agent-${run}-${++ids}`,
@@ -186,10 +197,13 @@ export class Everyone {
 
   #counting(misses: MissKernel): MissKernel {
     return {
-      watchMisses: (onMiss, onGap) =>
-        misses.watchMisses(onMiss, () => {
-          this.gaps++;
-          onGap();
+      watchMisses: (watcher) =>
+        misses.watchMisses({
+          ...watcher,
+          onGap: () => {
+            this.gaps++;
+            watcher.onGap();
+          },
         }),
       pending: (devs) => misses.pending(devs),
       answer: (ops) => misses.answer(ops),

@@ -20,6 +20,7 @@ import {
 } from "../../src/cli/dev-fabric.ts";
 import { inside } from "../../src/cli/dev-netns.ts";
 import { FabricLog } from "./fabric-log.ts";
+import { mortal } from "./mortal.ts";
 import type { RawMessage } from "./nats-tool.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -152,7 +153,7 @@ export class TestFabric {
   /** Starts a command inside a namespace; the caller ends it. */
   spawn(netns: string, command: readonly string[]): Bun.Subprocess<"ignore", "pipe", "pipe"> {
     const options = { stdin: "ignore", stdout: "pipe", stderr: "pipe" } as const;
-    return Bun.spawn([...inside(netns, command)], options);
+    return Bun.spawn(mortal(inside(netns, command)), options);
   }
 
   /** The command line of a host's agent, to be run in its namespace. */

@@ -3,9 +3,17 @@
 // second and three times. It goes by what the model of the kernel holds at that moment.
 
 import type { Clock } from "../../src/events/clock.ts";
-import type { Watch } from "../../src/reconcilers/kernel.ts";
-import type { Fdb, Neigh } from "../../src/reconcilers/kernel-state.ts";
-import type { Answer, Miss, MissKernel, Use } from "../../src/reconcilers/miss.ts";
+import { type Fdb, keyOf, type Neigh, PROTOCOL } from "../../src/reconcilers/kernel-state.ts";
+import type {
+  Answer,
+  Answered,
+  Miss,
+  MissKernel,
+  MissWatch,
+  MissWatcher,
+  Prepared,
+  Use,
+} from "../../src/reconcilers/miss.ts";
 import type { OpOutcome } from "../../src/reconcilers/op.ts";
 import type { KernelModel } from "./kernel-model.ts";
 
@@ -19,6 +27,14 @@ interface Waiting {
   asked: number;
 }
 
+/** Who listens, and what the thread may answer for it. */
+interface Listening {
+  readonly watcher: MissWatcher;
+  readonly prepared: Map<string, NonNullable<Prepared["to"]>>;
+  readonly untold: Answered[];
+  devs: readonly string[];
+}
+
 const ASK_MS = 1000;
 /** app_solicit of a device on demand. */
 const ASKS = 3;
@@ -26,13 +42,14 @@ const ASKS = 3;
 export class MissModel implements MissKernel {
   readonly #kernel: KernelModel;
   readonly #clock: Clock;
-  readonly #watchers = new Set<(miss: Miss) => void>();
-  readonly #gaps = new Set<() => void>();
+  readonly #listening = new Set<Listening>();
   readonly #waiting = new Map<string, Waiting>();
   /** By device and MAC address. */
   readonly #usedMs = new Map<string, number>();
   /** Probability with which a question is not heard. */
   lossRate = 0;
+  /** Whether there is a thread for who listens from now on. */
+  thread = true;
   readonly #random: () => number;
 
   constructor(kernel: KernelModel, clock: Clock, random: () => number = () => 1) {
@@ -57,7 +74,7 @@ export class MissModel implements MissKernel {
 
   /** Questions were lost and the listener is told. */
   overrun(): void {
-    for (const gap of this.#gaps) queueMicrotask(gap);
+    for (const { watcher } of this.#listening) queueMicrotask(() => watcher.onGap());
   }
 
   /** Since a packet was last sent by the entry of this MAC address; null when it never was. */
@@ -66,15 +83,26 @@ export class MissModel implements MissKernel {
     return usedMs === undefined ? null : this.#clock.nowMs() - usedMs;
   }
 
-  watchMisses(onMiss: (miss: Miss) => void, onGap: () => void): Watch {
-    this.#watchers.add(onMiss);
-    this.#gaps.add(onGap);
-    queueMicrotask(onGap);
+  watchMisses(watcher: MissWatcher): MissWatch {
+    const one: Listening = { watcher, prepared: new Map(), untold: [], devs: [] };
+    this.#listening.add(one);
+    queueMicrotask(() => watcher.onGap());
+    const { thread } = this;
     return {
-      close: () => {
-        this.#watchers.delete(onMiss);
-        this.#gaps.delete(onGap);
+      path: thread ? { by: "thread", realtime: true } : { by: "event-loop", reason: "no thread" },
+      prepare: (answers) => {
+        for (const { ip, to } of answers) {
+          if (to === null) one.prepared.delete(ip);
+          else if (thread) one.prepared.set(ip, to);
+        }
       },
+      serve: (devs) => {
+        one.devs = devs;
+      },
+      drain: () => {
+        for (const answered of one.untold.splice(0)) watcher.onAnswered(answered);
+      },
+      close: () => void this.#listening.delete(one),
     };
   }
 
@@ -131,10 +159,31 @@ export class MissModel implements MissKernel {
     waiting.asked++;
     const { dev, ip } = waiting;
     if (this.#random() >= this.lossRate) {
-      for (const watcher of this.#watchers) queueMicrotask(() => watcher({ dev, ip, sinceMs: 0 }));
+      for (const one of this.#listening) this.#question(one, dev, ip);
     }
     this.#clock.after(ASK_MS, () => {
       if (this.#waiting.get(key) === waiting) this.#ask(key);
+    });
+  }
+
+  #question(one: Listening, dev: string, ip: string): void {
+    const to = one.devs.includes(dev) ? one.prepared.get(ip) : undefined;
+    const { watcher, untold } = one;
+    if (to === undefined) {
+      queueMicrotask(() => watcher.onMiss({ dev, ip, sinceMs: 0 }));
+      return;
+    }
+    const fdb = { dev, mac: to.mac, dst: to.dst, permanent: true, extra: null };
+    const neigh = { dev, ip, mac: to.mac, permanent: true, protocol: PROTOCOL };
+    const set = { verb: "set", found: null } as const;
+    const outcomes = this.answer([
+      { ...set, noun: "fdb", key: keyOf.fdb(fdb), object: fdb },
+      { ...set, noun: "neigh", key: keyOf.neigh(neigh), object: neigh },
+    ]);
+    untold.push({ dev, ip, waitedUs: 1, ok: outcomes.every(({ ok }) => ok) });
+    queueMicrotask(() => {
+      if (!this.#listening.has(one)) return;
+      for (const answered of untold.splice(0)) watcher.onAnswered(answered);
     });
   }
 

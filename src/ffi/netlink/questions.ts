@@ -29,8 +29,6 @@ import { type Frame, frames } from "./header.ts";
 import { Listener } from "./listener.ts";
 import { forceBuffers } from "./socket.ts";
 
-/** Some 5,000 questions. */
-const RECEIVE_BUFFER = 4 * 1024 * 1024;
 const REOPEN_MS = 100;
 
 /** nlmsg_type, in the byte order of BPF, is RTM_GETNEIGH. */
@@ -46,8 +44,8 @@ export interface QuestionsOptions {
   readonly onQuestion: (frame: Frame) => void;
   /** Questions may have gone unheard until now. Also called once when the first socket is open. */
   readonly onGap: () => void;
-  /** Receive buffer in bytes. */
-  readonly receiveBuffer?: number;
+  /** In bytes. */
+  readonly receiveBuffer: number;
 }
 
 /** Listens from construction on. */
@@ -73,7 +71,7 @@ export class Questions {
 
   #subscribe(): number {
     const { netns, receiveBuffer, onGap } = this.#options;
-    const fd = withNetns(netns, () => subscribe(receiveBuffer ?? RECEIVE_BUFFER));
+    const fd = withNetns(netns, () => subscribe(receiveBuffer));
     // From here on nothing goes unheard: what was asked before is found by whoever looks now.
     setImmediate(() => {
       if (!this.#closed) onGap();

@@ -1,0 +1,36 @@
+/*
+ * Shared by the files of the answering thread: answers.c is the table, by address in a hash table
+ * that only grows; question.c the messages; answer.c the thread.
+ */
+#ifndef HEDDLE_ANSWERER_H
+#define HEDDLE_ANSWERER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "answer.h"
+
+/**
+ * struct answers - linear probing; a slot of family 0 is free, one of dst_family 0 was taken out
+ * @slots: a power of two, at most half used
+ */
+struct answers {
+	struct hm_answer *slots;
+	uint32_t capacity;
+	uint32_t used;
+};
+
+int answers_put(struct answers *t, const struct hm_answer *answer);
+/** NULL when there is none. */
+const struct hm_answer *answers_find(const struct answers *t, uint8_t family, const uint8_t *addr);
+void answers_free(struct answers *t);
+
+/** Two requests with all their attributes. */
+#define ANSWER_MAX 256u
+
+/** Fills ANSWER_MAX bytes at @into, aligned for nlmsghdr; @mark is of the neighbour. */
+size_t answer_encode(uint8_t *into, const struct hm_answer *answer, uint32_t index, uint8_t mark);
+/** The next question of a datagram from *at on, which is moved behind it; false at the end. */
+bool question_next(const uint8_t *from, size_t length, size_t *at, struct hm_record *record);
+
+#endif

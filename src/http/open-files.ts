@@ -1,0 +1,22 @@
+// How many files this process has open, connections among them, and how many it may have before
+// there are none left for the log, for webhooks and for whatever else it opens.
+
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Five thousand streams (routes-stream.ts), and others; some KiB each. */
+const FILES_MAX = 8000;
+/** Of the process's own limit. */
+const SHARE = 0.8;
+
+export function openFiles(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return Number.POSITIVE_INFINITY; // Not even this could be opened: EMFILE.
+  }
+}
+
+export function openFilesMax(): number {
+  const soft = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  return Math.min(FILES_MAX, Math.floor(Number(soft ?? FILES_MAX) * SHARE));
+}
