@@ -200,7 +200,7 @@ class LogTail implements Tail {
     const { seq } = state;
     if (seq === 0) return;
     const either = AbortSignal.any([signal, stop.signal]);
-    const hosts = state.nodes.size;
+    const hosts = state.leases.size;
     while (!either.aborted) {
       const same = await this.#isUnchanged({ seq, chain, hosts }, either);
       if (either.aborted) return;

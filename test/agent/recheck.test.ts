@@ -10,6 +10,7 @@ import type { Draft } from "../../src/events/event.ts";
 import { type EventLog, LogError } from "../../src/events/log.ts";
 import type { Snapshot } from "../../src/events/snapshot.ts";
 import { subjectOf } from "../../src/events/subject.ts";
+import { history } from "../support/history.ts";
 import { MemoryLog } from "../support/log-memory.ts";
 import { manualClock } from "../support/manual-clock.ts";
 
@@ -106,6 +107,19 @@ test("a host that starts from its snapshot notices it", async () => {
   second.accept();
   await clock.advance(LONG_MS);
   expect(second.view()).toMatchObject({ seq: RECORDS, damage: null });
+});
+
+test("hosts that left long ago do not make it take longer", async () => {
+  const { log } = memory.client();
+  const story = history("t").config({ Network: "10.5.0.0/16" });
+  for (let i = 1; i <= 1000; i++) story.join(`h${i}`).leave(`h${i}`);
+  for (const { subject, payload } of story.records) {
+    await log.append({ subject, payload, id: crypto.randomUUID() });
+  }
+  const snapshot = snapshotOf(await tailOf());
+  rewrite();
+  const damage = expect.stringContaining("the log was rewritten");
+  expect((await tailOf(snapshot)).view()).toMatchObject({ damage });
 });
 
 test("reading again that fails while the host goes on following is repeated", async () => {
