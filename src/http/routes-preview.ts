@@ -2,6 +2,7 @@
 
 import { createRoute, z } from "@hono/zod-openapi";
 import { type Draft, eventData, eventTypes } from "../events/event.ts";
+import type { FabricState } from "../events/state.ts";
 import { guarded } from "./auth.ts";
 import type { HookDeps } from "./deps.ts";
 import { preview } from "./preview.ts";
@@ -58,7 +59,7 @@ export function previewRoutes(deps: HookDeps) {
     for (const node of nodes ?? []) {
       if (!state.nodes.has(node)) throw new Problem(404, `node ${node} is not in the fabric`);
     }
-    const count = nodes?.length ?? state.nodes.size;
+    const count = nodes?.length ?? present(state);
     if (count > HOSTS_MAX) {
       const detail = `nodes: the fabric has ${count} hosts; name at most ${HOSTS_MAX} of them`;
       throw new Problem(400, detail, { parameter: "nodes" });
@@ -66,4 +67,8 @@ export function previewRoutes(deps: HookDeps) {
     // The table of schemas is derived from one object: type and data belong together.
     return c.json(await preview(state, events as readonly Draft[], nodes ?? null), 200);
   });
+}
+
+function present({ nodes }: Readonly<FabricState>): number {
+  return nodes.values().reduce((count, node) => count + Number(node.present), 0);
 }

@@ -217,3 +217,16 @@ test("what a change would do is told for each host, and nothing is appended", as
   expect([none.status, await none.json()]).toMatchObject([404, { detail: expect.any(String) }]);
   expect((await hook.get<{ head: number }>("/v1/events")).head).toBe(9);
 });
+
+test("of a fabric where many hosts came and went the few that are there are told", async () => {
+  const names = Array.from({ length: 260 }, (_, i) => `h${i + 1}`);
+  await Promise.all(
+    names.map(async (node) => {
+      await hook.append({ type: "NodeJoined", data: defaultMember(FABRIC, node) });
+      await hook.append({ type: "NodeLeft", data: { node, reason: "its build is done" } });
+    }),
+  );
+  const events = [{ type: "PeerAdded", data: { ...peer, vtepMac: null } }];
+  const answer = await post("/v1/plan", { events }, { as: "read" });
+  expect([answer.status, await answer.json()]).toMatchObject([200, { hosts: [] }]);
+});
