@@ -30,3 +30,35 @@ export async function* rangeOf(
     }
   }
 }
+
+export interface Hole {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What the log holds from `from` to `to`, and where it holds nothing. Throws LogError. */
+export async function* held(log: EventLog, from: number, to: number): AsyncIterable<Recorded | Hole> {
+  let at = from;
+  while (at <= to) {
+    try {
+      for await (const record of rangeOf(log, at, to)) {
+        at = record.seq + 1;
+        yield record;
+      }
+    } catch (error) {
+      if (!(error instanceof LogError) || error.kind !== "gap") throw error;
+      const next = await nextHeld(log, at, to);
+      if (next === at) throw error;
+      yield { from: at, to: next - 1 };
+      at = next;
+    }
+  }
+}
+
+/** The first sequence at or after `from` that the log holds, or `to + 1`. */
+async function nextHeld(log: EventLog, from: number, to: number): Promise<number> {
+  const { firstSeq } = await log.info();
+  let seq = Math.max(from, firstSeq);
+  while (seq <= to && (await log.get(seq)) === null) seq++;
+  return Math.min(seq, to + 1);
+}

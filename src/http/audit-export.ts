@@ -6,8 +6,8 @@ import { sha256 } from "../agent/sha256.ts";
 import { checkpointLine, type ExportLine, recordLine } from "../events/audit-export.ts";
 import { type CheckpointRecord, decodeCheckpoint } from "../events/checkpoint-record.ts";
 import { lastCheckpointSeq } from "../events/checkpoint-stream.ts";
-import { type EventLog, LogError, type Recorded } from "../events/log.ts";
-import { rangeOf } from "../events/log-range.ts";
+import { type EventLog, LogError } from "../events/log.ts";
+import { held } from "../events/log-range.ts";
 import { Frontier, leafHash } from "../events/merkle.ts";
 
 export interface ExportSource {
@@ -59,38 +59,6 @@ async function frontierBefore(log: EventLog, from: number): Promise<Frontier> {
     frontier.push(leafHash(sha256, found));
   }
   return frontier;
-}
-
-interface Hole {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** What the log holds from `from` to `to`, and where it holds nothing. */
-async function* held(log: EventLog, from: number, to: number): AsyncIterable<Recorded | Hole> {
-  let at = from;
-  while (at <= to) {
-    try {
-      for await (const record of rangeOf(log, at, to)) {
-        at = record.seq + 1;
-        yield record;
-      }
-    } catch (error) {
-      if (!(error instanceof LogError) || error.kind !== "gap") throw error;
-      const next = await nextHeld(log, at, to);
-      if (next === at) throw error;
-      yield { from: at, to: next - 1 };
-      at = next;
-    }
-  }
-}
-
-/** The first sequence at or after `from` that the log holds, or `to + 1`. */
-async function nextHeld(log: EventLog, from: number, to: number): Promise<number> {
-  const { firstSeq } = await log.info();
-  let seq = Math.max(from, firstSeq);
-  while (seq <= to && (await log.get(seq)) === null) seq++;
-  return Math.min(seq, to + 1);
 }
 
 /** Checkpoints of more than `above` records, each of more than the one before; whatever else
