@@ -3,7 +3,7 @@
 
 import { type Clock, sleep } from "../events/clock.ts";
 import { LogError } from "../events/log.ts";
-import type { HostStatus, StatusBoard } from "../events/status-board.ts";
+import { BOARD_AGE_MS, type HostStatus, type StatusBoard } from "../events/status-board.ts";
 import { type BoardHost, LiveHosts } from "./live-hosts.ts";
 import type { BoardEntry } from "./status.ts";
 
@@ -30,6 +30,7 @@ export function createBoardWatch(deps: {
   readonly wallMs: () => number;
 }): BoardWatch {
   const { board, clock } = deps;
+  /** Oldest first. */
   const entries = new Map<string, HostStatus>();
   const hosts = new LiveHosts();
   const listeners = new Set<() => void>();
@@ -37,7 +38,12 @@ export function createBoardWatch(deps: {
   let trouble: string | null = null;
 
   function note(entry: HostStatus, heardMs: number): void {
+    entries.delete(entry.node);
     entries.set(entry.node, entry);
+    for (const oldest of entries.values()) {
+      if (entry.timeMs - oldest.timeMs < BOARD_AGE_MS) break;
+      entries.delete(oldest.node);
+    }
     const host = readHost(entry, heardMs);
     if (host !== null) hosts.note(host, clock.nowMs());
   }

@@ -16,6 +16,7 @@ import { LogError } from "./log.ts";
 import { checkpointSubject, streamName } from "./name.ts";
 import type { NatsLink } from "./nats-connect.ts";
 import { refuseUnsafeReplicas } from "./nats-version.ts";
+import { BOARD_AGE_MS } from "./status-board.ts";
 
 export interface FabricStreams {
   readonly log: string;
@@ -31,8 +32,6 @@ export interface FabricStreams {
 
 const NANOS_PER_MS = 1e6;
 const DUPLICATE_WINDOW_MS = 120_000;
-/** A lease by default: whoever has been silent for longer has left, or has nothing to lose. */
-const STATUS_AGE_MS = 24 * 3_600_000;
 const WEBHOOK_BYTES_MAX = 64 << 20;
 const WEBHOOK_AGE_MS = 30 * 24 * 3_600_000;
 
@@ -99,7 +98,7 @@ function statusConfig(names: FabricStreams, replicas: number): Wanted {
     discard: DiscardPolicy.Old,
     num_replicas: replicas,
     max_msgs_per_subject: 1,
-    max_age: STATUS_AGE_MS * NANOS_PER_MS,
+    max_age: BOARD_AGE_MS * NANOS_PER_MS,
   };
 }
 

@@ -2,6 +2,12 @@
 // one. It is not history and nothing is decided by it. How often a host publishes is the caller's
 // matter.
 
+/**
+ * An entry is kept for so long. It is a lease by default: whoever has been silent for longer has
+ * left, or has nothing to lose.
+ */
+export const BOARD_AGE_MS = 24 * 3_600_000;
+
 export interface HostStatus {
   readonly node: string;
   /** The server's timestamp of the entry, milliseconds since the epoch. */
@@ -12,7 +18,7 @@ export interface HostStatus {
 export interface StatusBoard {
   /** Replaces the entry of `node`. Throws LogError. */
   publish(node: string, status: Uint8Array): Promise<void>;
-  /** The entries of all hosts, by node name. Throws LogError. */
+  /** The entries of all hosts that showed themselves lately, by node name. Throws LogError. */
   list(): Promise<readonly HostStatus[]>;
   /**
    * Every entry there is, then each new one. A superseded entry may be skipped. Returns when

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createBoardWatch } from "../../src/agent/board-watch.ts";
 import { type BoardHost, FRESH_MS } from "../../src/agent/live-hosts.ts";
+import { BOARD_AGE_MS } from "../../src/events/status-board.ts";
 import { MemoryLog } from "../support/log-memory.ts";
 import { manualClock } from "../support/manual-clock.ts";
 
@@ -46,4 +47,17 @@ test("live is who showed itself lately and does not stop", async () => {
   await show("old", 3);
   await clock.advance(FRESH_MS - BEAT_MS + 1);
   expect(watch.live()).toMatchObject([{ node: "old", applied: 3 }]);
+});
+
+test("an entry is forgotten when the board has forgotten it", async () => {
+  const watch = await watching();
+  await show("ci-1", 1);
+  await show("stays", 1);
+  await clock.advance(BOARD_AGE_MS - BEAT_MS);
+  await show("stays", 2);
+  await clock.advance(BEAT_MS);
+  expect(watch.entries().map(({ node }) => node)).toEqual(["ci-1", "stays"]);
+  await show("stays", 3);
+  await clock.advance(0);
+  expect(watch.entries().map(({ node }) => node)).toEqual(["stays"]);
 });
