@@ -28,7 +28,8 @@ const deps: Deps = {
   clock: {
     nowMs: () => performance.now(),
     after(ms, fn) {
-      const timer = setTimeout(fn, ms);
+      // A fraction would be dropped, and what is due then would not be yet.
+      const timer = setTimeout(fn, Math.ceil(ms));
       return () => clearTimeout(timer);
     },
   },

@@ -56,13 +56,14 @@ export function forget(retries: Retries, ops: readonly Op[]): void {
 }
 
 /**
- * When the next retry is due. One that is due already and was not made waits for another object,
- * which has a time of its own: waking up for it would be spinning.
+ * When the next retry is due, which may be past. One that was due at `triedMs`, when the round chose
+ * what to try, and was not made waits for another object, which has a time of its own: waking up
+ * for it would be spinning.
  */
-export function nextDue(retries: Retries, nowMs: number): number | null {
+export function nextDue(retries: Retries, triedMs: number): number | null {
   let next: number | null = null;
   for (const { dueMs } of retries.values()) {
-    if (dueMs > nowMs && (next === null || dueMs < next)) next = dueMs;
+    if (dueMs > triedMs && (next === null || dueMs < next)) next = dueMs;
   }
   return next;
 }

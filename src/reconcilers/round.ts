@@ -136,7 +136,8 @@ export async function runRound(
   const ops = diff(task.plan.kernel, have, task.options);
   forget(memory.retries, ops);
   noteDrift(memory, have, ops);
-  const attempt = await applyAll(context, task, ops);
+  const triedMs = clock.nowMs();
+  const attempt = await applyAll(context, task, ops, triedMs);
   const rest = attempt.tried.size === 0 ? ops : await verify(context, task, attempt);
   forget(memory.retries, rest);
   const { known } = memory;
@@ -155,7 +156,7 @@ export async function runRound(
     clean,
     pending: pendingOf(memory, rest),
     pendingCount: rest.length,
-    retryAtMs: nextDue(memory.retries, clock.nowMs()),
+    retryAtMs: nextDue(memory.retries, triedMs),
     error: null,
     tookMs: clock.nowMs() - startMs,
   };
@@ -174,7 +175,12 @@ interface Attempt {
   readonly waiting: Set<string>;
 }
 
-async function applyAll(context: RoundContext, task: Task, ops: readonly Op[]): Promise<Attempt> {
+async function applyAll(
+  context: RoundContext,
+  task: Task,
+  ops: readonly Op[],
+  triedMs: number,
+): Promise<Attempt> {
   const { memory, clock } = context;
   const attempt: Attempt = { tried: new Set(), waiting: new Set() };
   const obstacles = noObstacles();
@@ -190,7 +196,7 @@ async function applyAll(context: RoundContext, task: Task, ops: readonly Op[]): 
       if (now.plan !== task.plan && wants(now.plan, op) !== (op.verb === "set")) continue;
       const refusal = refusalOf(op);
       if (mustWait(op, peerOf(op), obstacles)) attempt.waiting.add(idOf(op));
-      else if (isHeld(memory.retries, op, clock.nowMs())) attempt.waiting.add(idOf(op));
+      else if (isHeld(memory.retries, op, triedMs)) attempt.waiting.add(idOf(op));
       else if (refusal !== null) fail(memory.retries, op, clock.nowMs(), refusal);
       else {
         ready.push(op);

@@ -86,6 +86,24 @@ describe("failures", () => {
     expect(kernel.applied.filter((op) => op === "set route 10.5.2.0/24 0")).toHaveLength(1);
   });
 
+  test("a retry that falls due while a round still holds it back is made", async () => {
+    for (let wokenMs = 99; wokenMs < 100; wokenMs += 0.05) {
+      const { kernel, clock, settle } = host();
+      kernel.refuse = (op) => (op.key === "10.5.2.0/24 0" ? "no" : null);
+      await settle();
+      kernel.refuse = () => null;
+      await clock.advance(wokenMs);
+      // From here on time passes while the loop works.
+      const standing = clock.nowMs;
+      let passedMs = 0;
+      clock.nowMs = () => standing() + (passedMs += 0.1);
+      await settle();
+      clock.nowMs = () => standing() + passedMs;
+      await clock.advance(200);
+      expect({ wokenMs, routes: kernel.state.routes.size }).toEqual({ wokenMs, routes: 2 });
+    }
+  });
+
   test("a changed object under the same key is tried at once too", async () => {
     const test = host();
     const [, old] = [...test.plan.kernel.neighs.values()].map((neigh) => neigh.mac);

@@ -5,7 +5,7 @@ import type { Clock } from "../../src/events/clock.ts";
 export const realClock: Clock = {
   nowMs: () => performance.now(),
   after(ms, fn) {
-    const timer = setTimeout(fn, ms);
+    const timer = setTimeout(fn, Math.ceil(ms));
     return () => clearTimeout(timer);
   },
 };
