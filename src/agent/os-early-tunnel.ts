@@ -9,7 +9,7 @@
 import { Tunnel } from "../ffi/tunnel.ts";
 import { tunnelOptions, tunnelPeers } from "../reconcilers/kernel-tunnel-options.ts";
 import { aliasOf } from "../reconcilers/link.ts";
-import { instanceId, lockHost } from "./os-host.ts";
+import { HostTaken, instanceId, lockHost } from "./os-host.ts";
 import { type KeptFor, type KeptTable, readTable } from "./tunnel-file.ts";
 
 export interface EarlyTunnel extends KeptTable {
@@ -33,11 +33,12 @@ export function openKeptTunnel(world: EarlyWorld): EarlyTunnel | string | null {
     return openLocked(world);
   } catch (error) {
     // Nothing depends on it but time, and the start as it always is meets the same trouble.
+    if (error instanceof HostTaken) return null;
     return error instanceof Error ? error.message : String(error);
   }
 }
 
-/** Throws HostTaken, and what the file or the packet path throw. */
+/** Throws HostTaken, which the start as it always is says too, and what the file or the packet path throw. */
 function openLocked(world: EarlyWorld): EarlyTunnel | null {
   const lock = lockHost();
   let opened: EarlyTunnel | null = null;

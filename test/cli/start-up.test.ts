@@ -27,7 +27,14 @@ function packages(file: string): readonly string[] {
 }
 
 test("starting the program loads no schema library and no NATS client", () => {
-  expect(packages("main.ts")).toEqual(["commander", "ipaddr.js", "node:fs", "node:os"]);
+  expect(packages("main.ts")).toEqual(["node:os"]);
+  expect(packages("cli/program.ts")).toEqual(["commander", "ipaddr.js"]);
+});
+
+test("a tunnel that is to carry at once waits for no command line, no schema and no client", () => {
+  const own = (name: string): boolean => name.startsWith("node:") || name.startsWith("bun:");
+  const foreign = packages("agent/os-early-tunnel.ts").filter((name) => !own(name));
+  expect(foreign).toEqual(["ipaddr.js"]);
 });
 
 test("status, which health probes call, needs nothing more", () => {
