@@ -38,12 +38,7 @@ export function createBoardWatch(deps: {
   let trouble: string | null = null;
 
   function note(entry: HostStatus, heardMs: number): void {
-    entries.delete(entry.node);
-    entries.set(entry.node, entry);
-    for (const oldest of entries.values()) {
-      if (entry.timeMs - oldest.timeMs < BOARD_AGE_MS) break;
-      entries.delete(oldest.node);
-    }
+    keep(entries, entry);
     const host = readHost(entry, heardMs);
     if (host !== null) hosts.note(host, clock.nowMs());
   }
@@ -98,6 +93,16 @@ export function createBoardWatch(deps: {
       }
     },
   };
+}
+
+/** The board itself has forgotten those that go here, which it does not tell. */
+function keep(entries: Map<string, HostStatus>, entry: HostStatus): void {
+  entries.delete(entry.node);
+  entries.set(entry.node, entry);
+  for (const oldest of entries.values()) {
+    if (entry.timeMs - oldest.timeMs < BOARD_AGE_MS) break;
+    entries.delete(oldest.node);
+  }
 }
 
 /** Null when it is not an agent's entry: nobody to wait for. */

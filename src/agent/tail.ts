@@ -11,7 +11,7 @@ import type { FabricState } from "../events/state.ts";
 import { damageOf, Place } from "./place.ts";
 import { isUnchanged, type Recheck } from "./recheck.ts";
 
-/** Until the log is read again that was found rewritten, and may be put right, or did not answer. */
+/** Until a log is read again that was found rewritten, or that did not answer. */
 const RECHECK_MS = 10_000;
 /** Between two looks at a log that is unreachable or damaged: short at first, for a quick start. */
 const RETRY_MS = { first: 5, last: 250 } as const;

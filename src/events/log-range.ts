@@ -37,7 +37,11 @@ export interface Hole {
 }
 
 /** What the log holds from `from` to `to`, and where it holds nothing. Throws LogError. */
-export async function* held(log: EventLog, from: number, to: number): AsyncIterable<Recorded | Hole> {
+export async function* held(
+  log: EventLog,
+  from: number,
+  to: number,
+): AsyncIterable<Recorded | Hole> {
   let at = from;
   while (at <= to) {
     try {

@@ -41,9 +41,9 @@ async function list(
     let state = await board();
     let seq = 0;
     // The server's count of what is left is too high for ever once a message has been superseded
-    // or has expired before its delivery (2.9.10: 3 of 20 lists of a busy board never ended). A host
-    // whose message was superseded is delivered with its successor, so hosts can be counted, and
-    // what comes after the last message there was is news.
+    // or has expired before its delivery (2.9.10: 3 of 20 lists of a busy board never ended). A
+    // host whose message was superseded is delivered with its successor, so hosts can be counted,
+    // and what comes after the last message there was is news.
     const isWhole = (): boolean =>
       reader.behind === 0 ||
       state.messages === 0 ||

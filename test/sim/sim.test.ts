@@ -7,6 +7,8 @@ import { type RunResult, runSeed } from "./run.ts";
 
 const FIRST = 1;
 const SEEDS = 240;
+/** Beyond the range: of 600 seeds they alone show a question that is never answered. */
+const RARE = [337, 420, 569];
 const TWICE = [3, 14, 77, 130];
 const MUTANT_SEEDS = 60;
 /** Some 10 s on a core of its own; a busy machine may take longer. */
@@ -69,14 +71,14 @@ test(
 );
 
 test(
-  `seeds ${FIRST} to ${FIRST + SEEDS - 1}`,
+  `seeds ${FIRST} to ${FIRST + SEEDS - 1}, and rare ones`,
   async () => {
     const missing = new Map(Object.entries(MARKS));
     const onLine = (line: string): void => {
       for (const [mark, pattern] of missing) if (pattern.test(line)) missing.delete(mark);
     };
-    for (let seed = FIRST; seed < FIRST + SEEDS; seed++)
-      expectFine(await runSeed({ seed, onLine }));
+    const range = Array.from({ length: SEEDS }, (_, i) => FIRST + i);
+    for (const seed of [...range, ...RARE]) expectFine(await runSeed({ seed, onLine }));
     expect([...missing.keys()]).toEqual([]);
   },
   LIMIT_MS,

@@ -65,7 +65,7 @@ export class NetlinkSocket {
   #seq = 0;
   /** Set when the kernel said that it dropped a reply for want of buffer. */
   #overrun = false;
-  /** The rest of a dump is still in the kernel; to read another answer would be to throw it away. */
+  /** The rest of a dump is still to be read; to read another answer would throw it away. */
   #dumping = false;
 
   /** Throws NativeError when the kernel lacks a needed option. `buffer` is in bytes. */
