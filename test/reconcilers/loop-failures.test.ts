@@ -96,7 +96,10 @@ describe("failures", () => {
       // From here on time passes while the loop works.
       const standing = clock.nowMs;
       let passedMs = 0;
-      clock.nowMs = () => standing() + (passedMs += 0.1);
+      clock.nowMs = () => {
+        passedMs += 0.1;
+        return standing() + passedMs;
+      };
       await settle();
       clock.nowMs = () => standing() + passedMs;
       await clock.advance(200);
