@@ -38,7 +38,7 @@ export function openKeptTunnel(world: EarlyWorld): EarlyTunnel | string | null {
   }
 }
 
-/** Throws HostTaken, which the start as it always is says too, and what the file or the packet path throw. */
+/** Throws HostTaken, which the usual start says too, and what the file or the packet path throw. */
 function openLocked(world: EarlyWorld): EarlyTunnel | null {
   const lock = lockHost();
   let opened: EarlyTunnel | null = null;

@@ -56,9 +56,9 @@ export function forget(retries: Retries, ops: readonly Op[]): void {
 }
 
 /**
- * When the next retry is due, which may be past. One that was due at `triedMs`, when the round chose
- * what to try, and was not made waits for another object, which has a time of its own: waking up
- * for it would be spinning.
+ * When the next retry is due, which may be past. One that was due at `triedMs`, when the round
+ * chose what to try, and was not made waits for another object, which has a time of its own: waking
+ * up for it would be spinning.
  */
 export function nextDue(retries: Retries, triedMs: number): number | null {
   let next: number | null = null;
