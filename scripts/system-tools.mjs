@@ -15,6 +15,7 @@ const TOOLS = [
   { command: "setpriv", apt: "util-linux", apk: "setpriv" },
   { command: "unshare", apt: "util-linux" },
   { command: "curl", apt: "curl" },
+  { command: "openssl", apt: "openssl" },
   { command: "ps", apt: "procps", dnf: "procps-ng", pacman: "procps-ng" },
   { command: "make", apt: "make" },
   { command: "gcc", apt: "gcc" },

@@ -133,8 +133,8 @@ describe.if(root)("a tunnel's successor", () => {
       peers: [peerOf(2)],
       own: ownOf(1),
     });
-    // With the programs in the kernel opening takes longer, but the threads carry already
-    expect(performance.now() - start).toBeLessThan(50);
+    // It waits for nothing; how long it takes is for bench/handover.ts to say.
+    expect(performance.now() - start).toBeLessThan(500);
     one.pod.exec(["ping", "-c", "1", "-W", "2", podIp(2)]);
     one.tunnel.forgetDevice();
     one.tunnel.close();

@@ -74,10 +74,12 @@ test("says what to do first, then runs as the program itself from anywhere", asy
 
 test("the single-file program takes nothing from the directory it is started in", async () => {
   const built = join(base, "built");
-  const flags = manifest.scripts.build.split(" build ")[1]?.split(" ") ?? [];
-  const build = flags.map((flag) =>
-    flag === "src/main.ts" ? join(tree, flag) : flag === "dist/heddle" ? built : flag,
-  );
+  const [command = ""] = manifest.scripts.build.split(" build ")[1]?.split(" && ") ?? [];
+  const build = command
+    .split(" ")
+    .map((flag) =>
+      flag === "src/main.ts" ? join(tree, flag) : flag === "dist/heddle" ? built : flag,
+    );
   const done = Bun.spawnSync([process.execPath, "build", ...build], { cwd: tree });
   expect(done.stderr.toString()).not.toContain("error");
   expect(await launch(built, stray)).toEqual([true, stray, ["a b", "--c"]]);
