@@ -42,21 +42,20 @@ async function list(
     let seq = 0;
     // The server's count of what is left is too high for ever once a message has been superseded
     // or has expired before its delivery (2.9.10: 3 of 20 lists of a busy board never ended). A
-    // host whose message was superseded is delivered with its successor, so hosts can be counted,
-    // and what comes after the last message there was is news.
+    // host whose message was superseded is delivered with its successor, so hosts can be counted;
+    // one that expired is not, so past the last message there was they are counted anew.
     const isWhole = (): boolean =>
       reader.behind === 0 ||
       state.messages === 0 ||
-      seq >= state.last_seq ||
       byNode.size >= (state.num_subjects ?? Number.POSITIVE_INFINITY);
     while (!isWhole()) {
       const records = await reader.next(AbortSignal.timeout(LOOK_AGAIN_MS));
-      if (records === null) state = await board();
       for (const record of records ?? []) {
         const status = statusOf(record, prefix);
         byNode.set(status.node, status);
         seq = record.seq;
       }
+      if (records === null || seq >= state.last_seq) state = await board();
     }
   } finally {
     reader.close();
