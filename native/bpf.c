@@ -84,6 +84,17 @@ void asm_land(struct assembler *a, uint32_t at)
 	a->code[at].off = (int16_t)(a->length - at - 1);
 }
 
+/** @dst: how many packets the context @skb stands for, which is more than one of a superpacket. */
+void asm_packets(struct assembler *a, int dst, int skb)
+{
+	uint32_t known;
+
+	asm_load(a, BPF_W, dst, skb, SKB(gso_segs));
+	known = asm_jump(a, BPF_JNE, dst, 0);
+	asm_op(a, BPF_MOV, dst, 1);
+	asm_land(a, known);
+}
+
 /** The exits numbered @from to before @to go to the next instruction instead of the end. */
 void asm_land_passes(struct assembler *a, uint32_t from, uint32_t to)
 {

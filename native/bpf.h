@@ -43,6 +43,7 @@ void asm_pass_if_reg(struct assembler *a, int condition, int dst, int src);
 uint32_t asm_jump(struct assembler *a, int condition, int dst, int32_t imm);
 uint32_t asm_jump_reg(struct assembler *a, int condition, int dst, int src);
 void asm_land(struct assembler *a, uint32_t at);
+void asm_packets(struct assembler *a, int dst, int skb);
 void asm_land_passes(struct assembler *a, uint32_t from, uint32_t to);
 void asm_finish(struct assembler *a);
 int bpf_call(int command, union bpf_attr *attr);

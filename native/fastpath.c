@@ -40,7 +40,7 @@ void fast_find_route(struct assembler *a, int offset, bool first, int outer_map)
 /* Row R8->slot: packets, and bytes less @outer; per CPU, so plain additions do. */
 void fast_count(struct assembler *a, int counter_map, int16_t row, int outer)
 {
-	uint32_t none, single;
+	uint32_t none;
 
 	asm_load(a, BPF_W, R2, R8, offsetof(struct encap_route, slot));
 	asm_store(a, BPF_W, FP, AT_INDEX, R2);
@@ -49,10 +49,7 @@ void fast_count(struct assembler *a, int counter_map, int16_t row, int outer)
 	asm_op(a, BPF_ADD, R2, AT_INDEX);
 	asm_call(a, BPF_FUNC_map_lookup_elem);
 	none = asm_jump(a, BPF_JEQ, R0, 0);
-	asm_load(a, BPF_W, R3, R6, SKB(gso_segs));
-	single = asm_jump(a, BPF_JNE, R3, 0);
-	asm_op(a, BPF_MOV, R3, 1);
-	asm_land(a, single);
+	asm_packets(a, R3, R6);
 	asm_load(a, BPF_DW, R2, R0, row);
 	asm_op_reg(a, BPF_ADD, R2, R3);
 	asm_store(a, BPF_DW, R0, row, R2);

@@ -91,16 +91,13 @@ static void find_in(struct assembler *a, int at)
 /** Counts the datagrams of the packet under @reason; R6: context. */
 void filter_count(struct assembler *a, const struct filter *f, int reason)
 {
-	uint32_t none, single;
+	uint32_t none;
 
 	asm_store_imm(a, BPF_W, FP, AT_INDEX, reason);
 	asm_load_map(a, R1, f->drops);
 	find_in(a, AT_INDEX);
 	none = asm_jump(a, BPF_JEQ, R0, 0);
-	asm_load(a, BPF_W, R3, R6, SKB(gso_segs));
-	single = asm_jump(a, BPF_JNE, R3, 0);
-	asm_op(a, BPF_MOV, R3, 1);
-	asm_land(a, single);
+	asm_packets(a, R3, R6);
 	asm_load(a, BPF_DW, R2, R0, 0);
 	asm_op_reg(a, BPF_ADD, R2, R3);
 	asm_store(a, BPF_DW, R0, 0, R2);

@@ -23,10 +23,13 @@ type EarlyWorld = Omit<KeptFor, "instance">;
 /** Flags with which nothing is to go on, or the packets wait for us anyway. */
 const NOT_EARLY = ["--takeover", "--help", "-h"];
 
-/** Null when there is nothing to go on with; a line that says why when that is not as it should. */
+/**
+ * For `heddle agent`. Null when there is nothing to go on with; a line that says why when that is
+ * not as it should.
+ */
 export function openKeptTunnel(world: EarlyWorld): EarlyTunnel | string | null {
   const { argv, env } = world;
-  if (argv[0] !== "agent" || NOT_EARLY.some((flag) => argv.includes(flag))) return null;
+  if (NOT_EARLY.some((flag) => argv.includes(flag))) return null;
   // A service manager kept the descriptors, and the packets in them.
   if (env.LISTEN_FDS !== undefined) return null;
   try {
