@@ -57,8 +57,10 @@ static int open_socket(char **argv, int type, int listening)
 
 	if (type == SOCK_DGRAM)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
-	if ((listening ? bind : connect)(fd, address->ai_addr, address->ai_addrlen) < 0)
+	if ((listening ? bind : connect)(fd, address->ai_addr, address->ai_addrlen) < 0) {
+		perror(listening ? "bind" : "connect");
 		return -1;
+	}
 	freeaddrinfo(address);
 	return fd;
 }

@@ -144,7 +144,10 @@ export type Received = Partial<
   Record<"bytes" | "datagrams" | "late" | "repeated" | "wrong", number>
 >;
 
-/** Sends from pod 1 to pod 2 and returns what arrived. `args`: BYTES, or DATAGRAMS SIZE EVERY. */
+/**
+ * Sends from pod 1 to pod 2 and returns what arrived. `args`: BYTES, or DATAGRAMS SIZE EVERY. The
+ * receiver's port is free again afterwards.
+ */
 export async function transfer(
   pair: TunnelPair,
   kind: "tcp" | "udp",
@@ -156,12 +159,15 @@ export async function transfer(
   const receiver = pair.two.pod.spawn([tool, `${kind}-receive`, ...at]);
   const lines = receiver.stdout.pipeThrough(new TextDecoderStream()).getReader();
   try {
-    await lines.read();
+    if ((await lines.read()).done) {
+      throw new Error(`${kind}-receive ${at.join(" ")}: ${await receiver.stderr.text()}`);
+    }
     const sender = pair.one.pod.spawn([tool, `${kind}-send`, ...at, ...args.split(" ")]);
     await sender.exited;
     return JSON.parse((await lines.read()).value ?? "{}") as Received;
   } finally {
     receiver.kill();
+    await receiver.exited;
   }
 }
 
