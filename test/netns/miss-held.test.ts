@@ -7,6 +7,7 @@ import type { Everyone } from "../support/everyone.ts";
 import { everyoneGiven } from "../support/everyone-given.ts";
 import { until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 
 const V4 = { Network: "10.0.0.0/8", SubnetLen: 24 };
 const ON_MISS = { Type: "vxlan", Mode: "on-miss" };
@@ -159,9 +160,9 @@ describe.skipIf(!root)("held entries and other configurations", () => {
       const it = await given(2, { config: { ...V4, Backend: ON_MISS } });
       // Somebody else's route into our device.
       it.host.ip("route add 192.0.2.0/24 dev heddle.1");
-      const startMs = performance.now();
+      const watch = new Stopwatch();
       expect(await it.ping("-c1", "-W3", "192.0.2.7")).toMatch(/Unreachable/);
-      expect(performance.now() - startMs).toBeLessThan(2000);
+      expect(watch.freeMs()).toBeLessThan(2000);
       expect(await it.ping("-c5", "-i0.2", "-W1", "192.0.2.7")).toMatch(/0 received/);
       await until("told", 4000, () => it.events("NeighborMissed").length > 0);
       const [first] = it.events("NeighborMissed");

@@ -22,6 +22,7 @@ import { inside } from "../../src/cli/dev-netns.ts";
 import { FabricLog } from "./fabric-log.ts";
 import { mortal } from "./mortal.ts";
 import type { RawMessage } from "./nats-tool.ts";
+import { Stopwatch } from "./stopwatch.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 /** How a user starts it. */
@@ -302,20 +303,23 @@ export async function withFabric(
 }
 
 /**
- * Milliseconds until `condition` holds; fails with `what` after `limitMs`. A question rests as long
- * as it took (10 to 100 ms), so that who waits leaves the core to those it waits for.
+ * Milliseconds until `condition` holds; fails with `what` after `limitMs` in which the machine had
+ * time. A question rests as long as it took (10 to 100 ms), so that who waits leaves the core to
+ * those it waits for.
  */
 export async function until(
   what: string,
   limitMs: number,
   condition: () => boolean | Promise<boolean>,
 ): Promise<number> {
-  const startMs = performance.now();
+  const watch = new Stopwatch();
   for (;;) {
-    const askedMs = performance.now();
-    if (await condition()) return performance.now() - startMs;
-    const nowMs = performance.now();
-    if (nowMs - startMs > limitMs) throw new Error(`not in ${limitMs} ms: ${what}`);
+    const askedMs = watch.wallMs();
+    if (await condition()) return watch.wallMs();
+    const nowMs = watch.wallMs();
+    if (watch.freeMs() > limitMs) {
+      throw new Error(`not in ${limitMs} ms (by the clock ${nowMs.toFixed(0)} ms): ${what}`);
+    }
     await Bun.sleep(Math.min(Math.max(10, nowMs - askedMs), 100));
   }
 }
