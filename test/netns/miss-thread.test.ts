@@ -25,8 +25,8 @@ afterEach(async () => {
 });
 
 /** The kernel keeps a thousand neighbours on the link: more peers must be `beyond` it. */
-async function given(peers: number, beyond = false): Promise<Everyone> {
-  open = new Everyone({ config });
+async function given(peers: number, beyond = false, idleMs?: number): Promise<Everyone> {
+  open = new Everyone({ config, ...(idleMs === undefined ? {} : { idleMs }) });
   open.peers.ip("route add local 203.0.0.0/16 dev lo table main");
   await open.populate(beyond ? 0 : peers);
   for (let i = 2; beyond && i <= peers + 1; i++) {
@@ -69,6 +69,26 @@ describe.skipIf(!root)("the answering thread", () => {
       expect(it.told()).toEqual(it.entries());
       expect(it.agent.status().misses).toMatchObject({ held: 5, answered: 5 });
       expect(it.drift).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "what the kernel shows before the thread's word is heard is told with the time it took",
+    async () => {
+      const it = await given(6, false, 8000);
+      const pings: Promise<string>[] = [];
+      // Between the beginning of a turn and its look at the kernel.
+      it.onLook = () => {
+        it.onLook = () => undefined;
+        pings.push(...numbers(2, 6).map((i) => it.ping("-c1", "-W1", it.address(i))));
+        while (it.entries().neighs.length < 5);
+      };
+      await until("it has looked", 4000, () => pings.length > 0);
+      for (const out of await Promise.all(pings)) expect(out).toContain(" 1 received");
+      await until("the log tells of all", 8000, () => it.state().held.subnets.size === 5);
+      const answered = it.events("NeighborMissed").flatMap(({ data }) => data.answered);
+      expect(answered.map(({ waitedUs }) => waitedUs)).toEqual(Array(5).fill(expect.any(Number)));
     },
     LIMIT_MS,
   );
