@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Found } from "../../src/agent/found.ts";
 import { addNetns, addVeth, deleteNetns, inside, ip, run } from "../../src/cli/dev-netns.ts";
 import { PROGRAM, TestFabric, until } from "../support/fabric.ts";
+import { firstLine } from "../support/first-line.ts";
 import { requireRoot } from "../support/netns.ts";
 
 const canRun = requireRoot("foreign peers through the hook");
@@ -34,8 +35,7 @@ beforeAll(async () => {
   const flags = ["--nats", fabric.dev.nats, "--http", "127.0.0.1:0", "--log-format", "json"];
   const child = fabric.spawn(fabric.dev.switch, [...PROGRAM, "serve", ...flags]);
   server = child;
-  const { value } = await child.stderr.getReader().read();
-  const [line = ""] = new TextDecoder().decode(value).split("\n");
+  const line = await firstLine(child.stderr);
   url = (JSON.parse(line) as { url: string }).url;
   await until("ready", LIMIT_MS, () => ask("GET", "/readyz").code === 0);
   makeAppliance();

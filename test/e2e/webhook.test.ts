@@ -12,6 +12,7 @@ import { subjectOf } from "../../src/events/subject.ts";
 import { secretOf } from "../../src/http/webhook-key.ts";
 import { heddle, spawnHeddle } from "../cli/heddle.ts";
 import { until } from "../support/fabric.ts";
+import { firstLine } from "../support/first-line.ts";
 import { TestNats } from "../support/nats.ts";
 import { Receiver } from "../support/receiver.ts";
 
@@ -60,13 +61,7 @@ class Site {
       { env },
     );
     this.children.push(child);
-    const reader = child.stderr.getReader();
-    const { value } = await reader.read();
-    const [line = ""] = new TextDecoder().decode(value).split("\n");
-    void (async () => {
-      while (!(await reader.read()).done);
-    })();
-    const { url } = JSON.parse(line) as { url: string };
+    const { url } = JSON.parse(await firstLine(child.stderr)) as { url: string };
     await until("ready", 10_000, async () => (await fetch(`${url}/readyz`)).ok);
     return { url, child };
   }
@@ -196,8 +191,7 @@ test.concurrent("the guide's receiver starts a workflow for each event, once", a
     stdout: "pipe",
   });
   children.push(child);
-  const { value } = await child.stdout.getReader().read();
-  const port = new TextDecoder().decode(value).replace("port", "").trim();
+  const port = (await firstLine(child.stdout)).replace("port", "").trim();
   const hook = { name: "ci", url: `http://127.0.0.1:${port}/` };
   expect(await site.ask<object>(server, "/v1/hooks", hook)).toMatchObject({ secret });
   const seq = await site.degraded("h1");
