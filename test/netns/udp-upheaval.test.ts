@@ -14,6 +14,7 @@ import { TestFabric, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
 import { pingAll } from "../support/overlay.ts";
 import { pingStream } from "../support/ping-stream.ts";
+import { holdPort } from "../support/port-holder.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
 
 setDefaultTimeout(60_000);
@@ -72,19 +73,15 @@ describe.skipIf(!requireRoot("udp"))("a udp host under way", () => {
 
   test("a stranger on its port: told, and over within two seconds of its end", async () => {
     await fabric.end("h1", "SIGKILL");
-    const script = `require("node:dgram").createSocket("udp4").bind(8285, "198.18.0.1", () =>
-      process.stdout.write("bound\\n"))`;
-    const stranger = fabric.spawn(fabric.host("h1").netns, [process.execPath, "-e", script]);
+    const stranger = await holdPort(fabric);
     try {
-      for await (const _ of stranger.stdout) break;
       fabric.start("h1");
       const words = "UDP 198.18.0.1 port 8285: taken by another process";
       await until("h1 says so", 10_000, async () => {
         return (await fabric.status("h1"))?.problems.some((line) => line.includes(words)) ?? false;
       });
     } finally {
-      stranger.kill();
-      await stranger.exited;
+      await stranger.release();
     }
     const answers = async (): Promise<boolean> => {
       const ping = ["ping", "-c1", "-W0.2", fabric.container("h3").ipv4 ?? ""];

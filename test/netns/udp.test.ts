@@ -28,6 +28,7 @@ import {
   viewOf,
 } from "../support/overlay.ts";
 import { pingStream } from "../support/ping-stream.ts";
+import { holdPort } from "../support/port-holder.ts";
 
 setDefaultTimeout(60_000);
 
@@ -272,8 +273,7 @@ async function namesWhatIsMissing(): Promise<void> {
   const fabric = await TestFabric.create({ hosts: 1 });
   open = fabric;
   await fabric.init(ONLY4.document);
-  const script = `require("node:dgram").createSocket("udp4").bind(8285, "198.18.0.1")`;
-  const holder = fabric.spawn(fabric.host("h1").netns, [process.execPath, "-e", script]);
+  const holder = await holdPort(fabric);
   const problem = async (words: string): Promise<void> => {
     await until(`h1 says: ${words}`, 10_000, async () => {
       return (await fabric.status("h1"))?.problems.some((line) => line.includes(words)) ?? false;
@@ -286,7 +286,7 @@ async function namesWhatIsMissing(): Promise<void> {
     fabric.start("h1");
     await problem("UDP 198.18.0.1 port 8285: taken by another process");
   } finally {
-    holder.kill();
+    await holder.release();
   }
   await fabric.ready(["h1"], 0);
 }

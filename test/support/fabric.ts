@@ -51,6 +51,8 @@ export class TestFabric {
   /** The server that holds the log: to stop, freeze and roll back. */
   readonly log: FabricLog;
   readonly #agents = new Map<string, Bun.Subprocess>();
+  /** Of all hosts, those that were replaced too. */
+  readonly #started: Bun.Subprocess[] = [];
   readonly #containers = new Map<string, Container>();
 
   private constructor(dev: DevFabric, dir: string) {
@@ -163,7 +165,7 @@ export class TestFabric {
     return command.slice(command.indexOf(PROGRAM[0] ?? ""));
   }
 
-  /** Starts the agent of a host; its log is appended to agent.log. */
+  /** Starts the agent of a host, with a log file of its own. */
   start(name: string, ...extra: string[]): Bun.Subprocess {
     return this.startAs(PROGRAM, name, ...extra);
   }
@@ -172,9 +174,12 @@ export class TestFabric {
   startAs(program: readonly string[], name: string, ...extra: string[]): Bun.Subprocess {
     const host = this.host(name);
     const command = agentCommand(this.dev, host, program, extra);
-    const log = Bun.file(join(host.dir, `agent-${Date.now()}.log`));
+    // Two that start in one millisecond must not write over each other.
+    const number = String(this.#started.length).padStart(3, "0");
+    const log = Bun.file(join(host.dir, `agent-${number}.log`));
     const agent = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: log });
     this.#agents.set(name, agent);
+    this.#started.push(agent);
     return agent;
   }
 
@@ -273,7 +278,7 @@ export class TestFabric {
   }
 
   async close(): Promise<void> {
-    for (const agent of this.#agents.values()) {
+    for (const agent of this.#started) {
       agent.kill("SIGKILL");
       await agent.exited;
     }
