@@ -91,7 +91,7 @@ describe.skipIf(!requireRoot("handover"))("an agent under a service manager", ()
       await next();
       await flowing();
       const counts = await Promise.all(streams.map((stream) => stream.stop()));
-      expect(counts.map(({ lost }) => lost)).toEqual([0, 0]);
+      expect(counts.map(({ lost }) => lost)).toEqual([[], []]);
       // The same ones again, and none beside them.
       await heard(/^kept 2$/);
       expect(said.filter((line) => /^kept/.test(line)).at(-1)).toBe("kept 2");

@@ -9,7 +9,7 @@ import { TestFabric } from "../support/fabric.ts";
 import { KernelMonitor } from "../support/kernel-monitor.ts";
 import { requireRoot } from "../support/netns.ts";
 import { pingAll, subnetsOf, viewOf } from "../support/overlay.ts";
-import { type Counted, pingStream } from "../support/ping-stream.ts";
+import { type Counted, pingFlood } from "../support/ping-stream.ts";
 
 setDefaultTimeout(60_000);
 
@@ -45,8 +45,8 @@ for (const type of ["vxlan", "host-gw"] as const) {
     test("nothing is lost, nothing is touched, and who left is gone", async () => {
       const before = held(fabric);
       const streams = [
-        pingStream(fabric, { from: "h1", to: "h2", args: `-f -c ${PACKETS}` }),
-        pingStream(fabric, { from: "h2", to: "h1", args: `-f -c ${PACKETS}` }),
+        pingFlood(fabric, { from: "h1", to: "h2", packets: PACKETS }),
+        pingFlood(fabric, { from: "h2", to: "h1", packets: PACKETS }),
       ];
       const times: string[] = [];
       for (const [how, signal, program] of [
