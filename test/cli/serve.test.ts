@@ -24,7 +24,10 @@ test("serves on the port that the kernel chose, until it is asked to end", async
     ...["--log-format", "json"],
   ]);
   try {
-    const line = JSON.parse(await firstLine(child.stderr)) as { msg: string; url: string };
+    const line = JSON.parse(await firstLine(child.stderr, "listening")) as {
+      msg: string;
+      url: string;
+    };
     expect(line).toMatchObject({ msg: "listening", fabric: "web" });
     const answer = await fetch(`${line.url}/healthz`);
     expect(await answer.json()).toEqual({ ok: true });

@@ -88,7 +88,7 @@ test("into a pipe goes one line for each change, also when the agent goes and co
     child.kill("SIGKILL");
     await child.exited;
   }
-}, 20_000);
+});
 
 test("as JSON each change is a document of its own", async () => {
   const child = spawnHeddle(["status", "--watch", "--json", "--socket", socket]);
@@ -129,4 +129,4 @@ test("a terminal shows the whole status, drawn anew when it changes and cut to f
     child.kill("SIGKILL");
     await child.exited;
   }
-}, 20_000);
+});

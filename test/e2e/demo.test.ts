@@ -1,14 +1,12 @@
 // The demo as a newcomer runs it: it ends well and in time, its table tells what was shown, it
 // fits a usual terminal, and nothing is left of it.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requireRoot } from "../support/netns.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
-
-setDefaultTimeout(180_000);
 
 const DEMO = join(import.meta.dir, "..", "..", "scripts", "demo.ts");
 const LIMIT_MS = 60_000;

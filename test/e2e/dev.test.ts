@@ -1,15 +1,13 @@
 // `heddle dev` as its user meets it: what it prints works when copied, and whatever way it ends,
 // nothing stays behind.
 
-import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROGRAM, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
-
-setDefaultTimeout(60_000);
 
 const running = new Set<Bun.Subprocess>();
 

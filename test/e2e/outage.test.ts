@@ -35,7 +35,6 @@ for (const outage of OUTAGES) {
   test.concurrent.skipIf(!canRun)(
     `with the server ${outage.name} no ping is lost, agents start from snapshots, all leases stay`,
     () => withFabric({ hosts: 5 }, (fabric) => outlive(fabric, outage)),
-    90_000,
   );
 }
 

@@ -34,7 +34,7 @@ beforeAll(async () => {
   const flags = ["--nats", fabric.dev.nats, "--http", "127.0.0.1:0", "--log-format", "json"];
   const child = fabric.spawn(fabric.dev.switch, [...PROGRAM, "serve", ...flags]);
   server = child;
-  const line = await firstLine(child.stderr);
+  const line = await firstLine(child.stderr, "listening");
   const { url } = JSON.parse(line) as { url: string };
   env = ["env", `HEDDLE_URL=${url}`, `HEDDLE_TOKEN=${token}`];
   await until("ready", 10_000, () => curl("/readyz").code === 0);

@@ -2,7 +2,7 @@
 // within two seconds and an event names it, what devices learnt and what others have stays, and
 // modes change on running agents, one after the other, until all hosts and containers agree.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { addBridge } from "../../src/cli/dev-fabric.ts";
 import {
   altered,
@@ -18,8 +18,6 @@ import { TestFabric, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
 import { pingAll, type Row, viewOf } from "../support/overlay.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
-
-setDefaultTimeout(120_000);
 
 const NAMES = ["h1", "h2", "h3"] as const;
 const LIMIT_MS = 2000;

@@ -2,15 +2,13 @@
 // loses none, on any backend and by the packet path's threads as by its programs; a kill loses none
 // of those that programs carry; and whatever goes wrong on the way, the host still has an agent.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type TestFabric, until } from "../support/fabric.ts";
 import { freeze } from "../support/freeze.ts";
 import { requireRoot } from "../support/netns.ts";
 import { type Agent, NAMES, Succession } from "../support/succession.ts";
 import { untilValue } from "../support/tunnel.ts";
-
-setDefaultTimeout(60_000);
 
 const V4 = { Network: "10.5.0.0/16" };
 const V6 = { EnableIPv4: false, EnableIPv6: true, IPv6Network: "fd00:10:5::/48" };

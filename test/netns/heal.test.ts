@@ -2,7 +2,7 @@
 // an event says what was found, and what others have on the same host is as it was, byte for
 // byte. What "right" is, is what ip, bridge, nft and the files said before the damage.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import {
   altered,
@@ -18,8 +18,6 @@ import { TestFabric, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
 import { networkOf, subnetsOf, viewOf } from "../support/overlay.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
-
-setDefaultTimeout(60_000);
 
 const NAMES = ["h1", "h2", "h3"] as const;
 const LIMIT_MS = 2000;

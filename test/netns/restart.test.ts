@@ -2,7 +2,7 @@
 // Not one packet is lost, the node is who it was, the kernel is not touched where it was right,
 // and what left meanwhile is gone.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestFabric } from "../support/fabric.ts";
@@ -10,8 +10,6 @@ import { KernelMonitor } from "../support/kernel-monitor.ts";
 import { requireRoot } from "../support/netns.ts";
 import { pingAll, subnetsOf, viewOf } from "../support/overlay.ts";
 import { type Counted, pingFlood } from "../support/ping-stream.ts";
-
-setDefaultTimeout(60_000);
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const NAMES = ["h1", "h2", "h3"] as const;

@@ -1,23 +1,13 @@
 // What is pulled out from under a udp host while packets flow: its device, its underlay, a peer's
 // address, its port. They flow again within two seconds.
 
-import {
-  afterAll,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  setDefaultTimeout,
-  test,
-} from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { TestFabric, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
 import { pingAll } from "../support/overlay.ts";
 import { pingStream } from "../support/ping-stream.ts";
 import { holdPort } from "../support/port-holder.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
-
-setDefaultTimeout(60_000);
 
 const NAMES = ["h1", "h2", "h3"] as const;
 const HEAL_MS = 2000;

@@ -3,15 +3,7 @@
 // packets flow, and joined by a peer that speaks nothing but flannel's wire format. What the kernel
 // holds is read with ip and nft.
 
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  describe,
-  expect,
-  setDefaultTimeout,
-  test,
-} from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { DevHost } from "../../src/cli/dev-fabric.ts";
@@ -29,8 +21,6 @@ import {
 } from "../support/overlay.ts";
 import { pingStream } from "../support/ping-stream.ts";
 import { holdPort } from "../support/port-holder.ts";
-
-setDefaultTimeout(60_000);
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const NAMES = ["h1", "h2", "h3"] as const;
