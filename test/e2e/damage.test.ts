@@ -64,7 +64,7 @@ async function begin(fabric: TestFabric): Promise<string> {
   fabric.start("h3");
   await fabric.ready(HOSTS, 2, LIMIT_MS);
   // Without its snapshot a host that starts anew could not know that a log was ever there.
-  await fabric.snapshots(["h3"], 7);
+  await fabric.snapshots(["h3"], fabric.head());
   return older;
 }
 

@@ -207,7 +207,7 @@ function expectProactive(name: string): void {
 
 async function configure(document: object): Promise<void> {
   await fabric.init(document);
-  const lastSeq = Number(fabric.events().at(-1)?.seq);
+  const lastSeq = fabric.head();
   await until(`#${lastSeq} in every kernel`, 10_000, async () => {
     const found = await Promise.all(NAMES.map((name) => fabric.status(name)));
     return found.every((status) => status?.state === "ready" && status.seq.applied >= lastSeq);

@@ -136,6 +136,11 @@ export class TestFabric {
     return ran.out.split("\n").map((line) => JSON.parse(line) as LoggedEvent);
   }
 
+  /** Sequence of the last record. */
+  head(): number {
+    return this.events().at(-1)?.seq ?? 0;
+  }
+
   async init(document: unknown): Promise<void> {
     const path = join(this.dir, "fabric.json");
     await Bun.write(path, JSON.stringify(document));
