@@ -7,6 +7,7 @@ import { stateDocument, stateFrom } from "../../src/events/state-document.ts";
 import { describePlan } from "../../src/reconcilers/describe.ts";
 import { desired } from "../../src/reconcilers/desired.ts";
 import { requireBrowser, TestBrowser } from "../support/browser.ts";
+import { until } from "../support/fabric.ts";
 import { type History, history } from "../support/history.ts";
 import { TestHook } from "../support/hook.ts";
 
@@ -200,13 +201,16 @@ test.skipIf(!canRun)("shows a refused record with its reason", async () => {
 test.skipIf(!canRun)("lists one type of events, also those that come", async () => {
   const page = await open("?type=LeaseClaimed");
   const lines = page.locator(".event");
-  await lines.first().waitFor();
-  const shown = await lines.count();
+  const areAllListed = async (): Promise<boolean> => {
+    const served = await hook.get<{ events: readonly unknown[] }>("/v1/events?type=LeaseClaimed");
+    return (await lines.count()) === served.events.length;
+  };
+  await until("all are listed", 10_000, areAllListed);
   expect(await page.locator(".event", { hasText: "NodeJoined" }).count()).toBe(0);
   const before = story.records.length;
   const seq = await append(story.join("h5").claim("h5", ["10.5.5.0/24"]), before);
   await row(page, seq).waitFor();
-  expect(await lines.count()).toBe(shown + 1);
+  await until("all are listed", 10_000, areAllListed);
 });
 
 test.skipIf(!canRun)("lists every type that its address names", async () => {

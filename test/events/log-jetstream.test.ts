@@ -14,6 +14,9 @@ const FABRIC = "t-1";
 const STREAM = "HEDDLE_T_1";
 const SUBJECT = `heddle.${FABRIC}.node.h1.lease`;
 
+/** Soon, and enough for a busy machine that is not frozen. */
+const HASTY = { timeoutMs: 500 };
+
 let nats: TestNats;
 let connection: LogConnection;
 let log: EventLog;
@@ -117,7 +120,7 @@ describe("reader", () => {
 
 describe("append", () => {
   test("stores once what the server took while it was frozen", async () => {
-    const hasty = await nats.connect(FABRIC, { timeoutMs: 100 });
+    const hasty = await nats.connect(FABRIC, HASTY);
     await hasty.log.append(message("before"));
     for (const [i, more] of [{}, { expectLastSubjectSeq: 2 }].entries()) {
       await nats.freeze();
@@ -147,7 +150,7 @@ describe("append", () => {
   });
 
   test("is told a conflict when another wrote while the server was frozen", async () => {
-    const hasty = await nats.connect(FABRIC, { timeoutMs: 100 });
+    const hasty = await nats.connect(FABRIC, HASTY);
     await nats.freeze();
     const first = log.append({ ...message("first"), expectLastSubjectSeq: 0 });
     expect(await kindOf(hasty.log.info())).toBe("unreachable");
