@@ -35,7 +35,7 @@ export function problemsOf({ tail, lostMs, plan, round, keep, file }: Symptoms):
   }
   if (keep !== null) found.push(keep);
   if (file !== null) found.push(file);
-  found.push(...(plan?.problems ?? []));
+  for (const problem of plan?.problems ?? []) found.push(problem);
   for (const { node, error } of plan?.peers ?? []) {
     if (error !== null) found.push(`peer ${node}: ${error}`);
   }
