@@ -70,6 +70,7 @@ const well: Symptoms = {
   round: null,
   keep: null,
   file: null,
+  misses: null,
 };
 
 test.each([
