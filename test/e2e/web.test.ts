@@ -201,10 +201,11 @@ test.skipIf(!canRun)("shows a refused record with its reason", async () => {
 test.skipIf(!canRun)("lists one type of events, also those that come", async () => {
   const page = await open("?type=LeaseClaimed");
   const lines = page.locator(".event");
-  const areAllListed = async (): Promise<boolean> => {
-    const served = await hook.get<{ events: readonly unknown[] }>("/v1/events?type=LeaseClaimed");
-    return (await lines.count()) === served.events.length;
+  const claims = (): number => {
+    const types = story.records.map(({ payload }) => JSON.parse(new TextDecoder().decode(payload)));
+    return types.filter(({ type }) => type === "LeaseClaimed").length;
   };
+  const areAllListed = async (): Promise<boolean> => (await lines.count()) === claims();
   await until("all are listed", 10_000, areAllListed);
   expect(await page.locator(".event", { hasText: "NodeJoined" }).count()).toBe(0);
   const before = story.records.length;
@@ -212,6 +213,37 @@ test.skipIf(!canRun)("lists one type of events, also those that come", async () 
   await row(page, seq).waitFor();
   await until("all are listed", 10_000, areAllListed);
 });
+
+test.skipIf(!canRun)(
+  "lists the newest of many of a type first, and older ones on scrolling",
+  async () => {
+    const before = story.records.length;
+    const many = 2300;
+    for (let i = 0; i < many; i++) story.append({ type: "HostRecovered", data: { node: "h1" } });
+    const newest = await append(story, before);
+    const page = await open("?type=HostRecovered");
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(request.url()));
+    await row(page, newest).waitFor();
+    await page.getByText("the last 1000, newest first").waitFor();
+    const list = page.locator(".list", { has: page.getByLabel(/^Events of the types/) });
+    const toTheEnd = () => list.evaluate((box) => box.scrollTo(0, box.scrollHeight));
+    await toTheEnd();
+    await page.getByText("the last 2000, newest first").waitFor();
+    await row(page, newest - 999).waitFor();
+    await toTheEnd();
+    await page.getByText(`${many} of them, newest first`).waitFor();
+    await toTheEnd();
+    await row(page, newest - many + 1).waitFor();
+    // One that comes does not lose the older ones.
+    const then = story.records.length;
+    const seq = await append(story.append({ type: "HostRecovered", data: { node: "h1" } }), then);
+    await page.getByText(`${many + 1} of them, newest first`).waitFor();
+    await list.evaluate((box) => box.scrollTo(0, 0));
+    await row(page, seq).waitFor();
+    expect(asked.filter((url) => url.includes("/v1/events?")).length).toBeLessThanOrEqual(3);
+  },
+);
 
 test.skipIf(!canRun)("lists every type that its address names", async () => {
   const page = await open("?type=PeerAdded&type=FabricConfigured");
