@@ -9,7 +9,7 @@
 // server drops it after INACTIVE_MS without a reader.
 
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream";
-import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
+import { createInbox, type Msg, type Subscription } from "@nats-io/nats-core";
 import { LogError, type Recorded } from "./log.ts";
 import type { NatsLink, Session } from "./nats-connect.ts";
 
