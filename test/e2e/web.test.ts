@@ -231,6 +231,38 @@ test.skipIf(!canRun)(
 );
 
 test.skipIf(!canRun)(
+  "lists the newest of many events of one type first, and older ones as it is scrolled",
+  async () => {
+    const before = story.records.length;
+    const many = 2300;
+    for (let i = 0; i < many; i++) story.append({ type: "HostRecovered", data: { node: "h1" } });
+    const newest = await append(story, before);
+    const page = await open("?type=HostRecovered");
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(request.url()));
+    await row(page, newest).waitFor();
+    await page.getByText("the last 1000, newest first").waitFor();
+    const list = page.locator(".list", { has: page.getByLabel(/^Events of the types/) });
+    const toTheEnd = () => list.evaluate((box) => box.scrollTo(0, box.scrollHeight));
+    await toTheEnd();
+    await page.getByText("the last 2000, newest first").waitFor();
+    await row(page, newest - 999).waitFor();
+    await toTheEnd();
+    await page.getByText(`${many} of them, newest first`).waitFor();
+    await toTheEnd();
+    await row(page, newest - many + 1).waitFor();
+    // One that comes does not lose the older ones.
+    const then = story.records.length;
+    const seq = await append(story.append({ type: "HostRecovered", data: { node: "h1" } }), then);
+    await page.getByText(`${many + 1} of them, newest first`).waitFor();
+    await list.evaluate((box) => box.scrollTo(0, 0));
+    await row(page, seq).waitFor();
+    expect(asked.filter((url) => url.includes("/v1/events?")).length).toBeLessThanOrEqual(3);
+  },
+  SLOW_MS,
+);
+
+test.skipIf(!canRun)(
   "lists every type that its address names",
   async () => {
     const page = await open("?type=PeerAdded&type=FabricConfigured");
