@@ -374,6 +374,8 @@ export class OnDemand {
     const { caughtUp, connected, damage } = tail.view();
     // A log that is not trusted is not written to either.
     if (!this.#adopted || !caughtUp || !connected || damage !== null || !maySpeak()) return;
+    // The last look may have shown answers of the thread before it told of them.
+    this.#watch?.drain();
     const state = tail.state();
     const peerOf = (subnet: Cidr) => holderOf(state, node, subnet);
     const draft = this.#journal.next(this.held.subnets(), state.held.subnets, peerOf);
