@@ -13,7 +13,9 @@ import type { Logger } from "./logger.ts";
 import type { Tail } from "./tail.ts";
 import { createWaker } from "./waker.ts";
 
-const PAUSE_MS = 500;
+/** While the log moves a snapshot waits until it has been quiet for so long, but not for ever. */
+const SETTLE_MS = 500;
+const MOVING_MS_MAX = 5000;
 /**
  * What changed for no host (renewals, reports, misses) waits so long: to fold it again takes a
  * moment at the next start, to write it blocks the answer to a kernel that asks.
@@ -74,18 +76,28 @@ export function createSnapshotKeeper(
   let written: Position | null = null;
   /** Of what was last written. */
   let last = { changedSeq: -1, atMs: Number.NEGATIVE_INFINITY };
+  /** Since the last write: which change was seen last, and when it and the first one were. */
+  let moved: { changedSeq: number; firstMs: number; lastMs: number } | null = null;
 
   /** How long what is new may wait. */
   function quietMs(tail: Tail): number {
-    if (written === null) return firstMs();
-    if (tail.state().changedSeq !== last.changedSeq) return 0;
+    if (written === null) return Math.max(firstMs(), unsettledMs(tail));
+    if (tail.state().changedSeq !== last.changedSeq) return unsettledMs(tail);
     return last.atMs + QUIET_MS - clock.nowMs();
+  }
+
+  function unsettledMs(tail: Tail): number {
+    const { changedSeq } = tail.state();
+    const nowMs = clock.nowMs();
+    moved ??= { changedSeq, firstMs: nowMs, lastMs: nowMs };
+    if (moved.changedSeq !== changedSeq) moved = { ...moved, changedSeq, lastMs: nowMs };
+    return Math.min(moved.lastMs + SETTLE_MS, moved.firstMs + MOVING_MS_MAX) - nowMs;
   }
 
   function firstMs(): number {
     const nowMs = clock.nowMs();
     if (readyMs === null && isReady()) readyMs = nowMs;
-    return (readyMs === null ? startMs + UNREADY_MS : readyMs + PAUSE_MS) - nowMs;
+    return (readyMs === null ? startMs + UNREADY_MS : readyMs + SETTLE_MS) - nowMs;
   }
 
   /** One write at a time: two of them would rename each other's temporary file. */
@@ -107,6 +119,7 @@ export function createSnapshotKeeper(
     const startMs = clock.nowMs();
     // The fold goes on while the file is written.
     const { changedSeq } = tail.state();
+    moved = null;
     try {
       await files.writeSnapshot(encodeSnapshot({ position, state: tail.state(), writer }));
       written = position;
@@ -131,7 +144,7 @@ export function createSnapshotKeeper(
         if (signal.aborted) return;
         const tookMs = await flush(tail);
         // The first one, of a log just read to its end, must not wait behind one that was not due.
-        if (tookMs > 0) await sleep(clock, Math.max(PAUSE_MS, tookMs * PAUSE_FACTOR), signal);
+        if (tookMs > 0) await sleep(clock, tookMs * PAUSE_FACTOR, signal);
       }
     },
   };

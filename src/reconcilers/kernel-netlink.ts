@@ -4,6 +4,7 @@
 // small nouns as one batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
 
 import type { Ip } from "../events/address.ts";
+import { NativeError } from "../ffi/libc.ts";
 import { AF_INET, NETLINK_ROUTE, RTM_NEWNETCONF } from "../ffi/netlink/constants.ts";
 import type { Frame } from "../ffi/netlink/header.ts";
 import { Monitor } from "../ffi/netlink/monitor.ts";
@@ -61,6 +62,9 @@ export class NetlinkKernel implements Kernel {
   /** What notifications are about; null until the first observe. */
   #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
   #configured: Configured = new Map();
+  readonly #watchers = new Set<{ readonly onChange: () => void }>();
+  /** One for all watchers: each notification is read and judged once. */
+  #watch: Watch | null = null;
   #swept = false;
 
   /** Throws NativeError without CAP_NET_ADMIN or the needed kernel options. */
@@ -225,6 +229,32 @@ export class NetlinkKernel implements Kernel {
   }
 
   watch(onChange: () => void): Watch {
+    this.#watch ??= this.#listen();
+    const watcher = { onChange };
+    this.#watchers.add(watcher);
+    return { close: () => this.#unwatch(watcher) };
+  }
+
+  /** Whoever closes may do so because the sockets seem dead: those that stay get fresh ones. */
+  #unwatch(watcher: { readonly onChange: () => void }): void {
+    if (!this.#watchers.delete(watcher)) return;
+    this.#watch?.close();
+    this.#watch = null;
+    if (this.#watchers.size === 0) return;
+    try {
+      this.#watch = this.#listen();
+    } catch (error) {
+      // The next one to watch tries again, and is told.
+      if (!(error instanceof NativeError)) throw error;
+    }
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const { onChange } of [...this.#watchers]) onChange();
+  }
+
+  #listen(): Watch {
     const monitor = new Monitor({
       netns: this.#netns,
       ownPort: this.#socket.port,
@@ -236,10 +266,10 @@ export class NetlinkKernel implements Kernel {
         this.#echoes.isEcho(frame) ||
         isLearnt(frame, this.#configured) ||
         this.#isNoNews(frame),
-      onDirty: onChange,
+      onDirty: () => this.#tell(),
     });
     const timer = setInterval(() => {
-      if (this.#sysctlsChanged()) onChange();
+      if (this.#sysctlsChanged()) this.#tell();
     }, SYSCTL_LOOK_MS);
     return {
       close: () => {
