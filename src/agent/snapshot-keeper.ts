@@ -64,6 +64,35 @@ export async function loadSnapshot(
   return ignored(`it was written for node ${follows}`);
 }
 
+/** Whether the log still moves: says how long to wait for what it does next. */
+function watchMovement(clock: Clock) {
+  /** The last change that was seen, and when it and the first one were. */
+  let moved: { changedSeq: number; firstMs: number; lastMs: number } | null = null;
+  return {
+    unsettledMs(changedSeq: number): number {
+      const nowMs = clock.nowMs();
+      moved ??= { changedSeq, firstMs: nowMs, lastMs: nowMs };
+      if (moved.changedSeq !== changedSeq) moved = { ...moved, changedSeq, lastMs: nowMs };
+      return Math.min(moved.lastMs + SETTLE_MS, moved.firstMs + MOVING_MS_MAX) - nowMs;
+    },
+    /** What was seen is being written. */
+    forget(): void {
+      moved = null;
+    },
+  };
+}
+
+/** How long the first one may wait, asked again and again. */
+function waitForReady(clock: Clock, isReady: () => boolean): () => number {
+  const startMs = clock.nowMs();
+  let readyMs: number | null = null;
+  return () => {
+    const nowMs = clock.nowMs();
+    if (readyMs === null && isReady()) readyMs = nowMs;
+    return (readyMs === null ? startMs + UNREADY_MS : readyMs + SETTLE_MS) - nowMs;
+  };
+}
+
 export function createSnapshotKeeper(
   deps: SnapshotDeps,
   writer: string,
@@ -71,33 +100,19 @@ export function createSnapshotKeeper(
 ): SnapshotKeeper {
   const { files, clock, logger } = deps;
   const waker = createWaker(clock);
-  const startMs = clock.nowMs();
-  let readyMs: number | null = null;
   let written: Position | null = null;
   /** Of what was last written. */
   let last = { changedSeq: -1, atMs: Number.NEGATIVE_INFINITY };
-  /** Since the last write: which change was seen last, and when it and the first one were. */
-  let moved: { changedSeq: number; firstMs: number; lastMs: number } | null = null;
+  const movement = watchMovement(clock);
+  const firstMs = waitForReady(clock, isReady);
 
   /** How long what is new may wait. */
   function quietMs(tail: Tail): number {
-    if (written === null) return Math.max(firstMs(), unsettledMs(tail));
-    if (tail.state().changedSeq !== last.changedSeq) return unsettledMs(tail);
-    return last.atMs + QUIET_MS - clock.nowMs();
-  }
-
-  function unsettledMs(tail: Tail): number {
     const { changedSeq } = tail.state();
-    const nowMs = clock.nowMs();
-    moved ??= { changedSeq, firstMs: nowMs, lastMs: nowMs };
-    if (moved.changedSeq !== changedSeq) moved = { ...moved, changedSeq, lastMs: nowMs };
-    return Math.min(moved.lastMs + SETTLE_MS, moved.firstMs + MOVING_MS_MAX) - nowMs;
-  }
-
-  function firstMs(): number {
-    const nowMs = clock.nowMs();
-    if (readyMs === null && isReady()) readyMs = nowMs;
-    return (readyMs === null ? startMs + UNREADY_MS : readyMs + SETTLE_MS) - nowMs;
+    const isNews = written === null || changedSeq !== last.changedSeq;
+    if (!isNews) return last.atMs + QUIET_MS - clock.nowMs();
+    const ms = movement.unsettledMs(changedSeq);
+    return written === null ? Math.max(firstMs(), ms) : ms;
   }
 
   /** One write at a time: two of them would rename each other's temporary file. */
@@ -119,7 +134,7 @@ export function createSnapshotKeeper(
     const startMs = clock.nowMs();
     // The fold goes on while the file is written.
     const { changedSeq } = tail.state();
-    moved = null;
+    movement.forget();
     try {
       await files.writeSnapshot(encodeSnapshot({ position, state: tail.state(), writer }));
       written = position;
