@@ -112,7 +112,7 @@ export class OnDemand {
     const state = tail.state();
     const backend = this.#backend();
     if (backend === null) {
-      this.#stop();
+      if (this.#watch !== null || this.#adopted) this.#stop();
       return;
     }
     if (this.#followedSeq !== state.changedSeq) {
