@@ -43,6 +43,7 @@ import type { Op, OpOutcome } from "./op.ts";
 
 /** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
 const SYSCTL_LOOK_MS = 1000;
+const NOTHING = { indexes: new Set<number>(), tables: new Set<string>() };
 
 export interface NetlinkKernelOptions {
   /** Namespace file, e.g. `/run/netns/blue`; null is the process's own. */
@@ -59,8 +60,11 @@ export class NetlinkKernel implements Kernel {
   #misses: NetlinkMisses | null = null;
   /** As last observed. */
   #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
-  /** What notifications are about; null until the first observe. */
-  #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
+  /**
+   * What notifications of neighbours and rules are about: nothing before anybody looked at those.
+   * While an agent starts, the neighbours of the underlay come and go.
+   */
+  #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } = NOTHING;
   #configured: Configured = new Map();
   readonly #watchers = new Set<{ readonly onChange: () => void }>();
   /** One for all watchers: each notification is read and judged once. */
@@ -84,6 +88,11 @@ export class NetlinkKernel implements Kernel {
     const state = emptyKernelState();
     const devices = this.#freshDevices();
     const links = observeLinks(devices, scope.links);
+    // Before the dumps: what changes during them is heard.
+    this.#interest = {
+      indexes: new Set(links.flatMap((link) => devices.indexOf(link.name) ?? [])),
+      tables: new Set(scope.rules.map((key) => key.slice(key.indexOf(" ") + 1))),
+    };
     for (const link of links) {
       state.links.set(keyOf.link(link), link);
       const index = devices.indexOf(link.name);
@@ -99,10 +108,6 @@ export class NetlinkKernel implements Kernel {
       state.rules.set(keyOf.rule(table), table);
     }
     this.#configured = configuredOn(state, (dev) => devices.indexOf(dev));
-    this.#interest = {
-      indexes: new Set(links.flatMap((link) => devices.indexOf(link.name) ?? [])),
-      tables: new Set(scope.rules.map((key) => key.slice(key.indexOf(" ") + 1))),
-    };
     return state;
   }
 

@@ -45,6 +45,8 @@ export interface LoopOptions {
 
 export interface Loop {
   wake(): void;
+  /** A round runs, or another is waited for: it asks for the plan itself, when it begins. */
+  busy(): boolean;
   /** The kernel was changed by us outside of a round: the next one looks before it acts. */
   stale(): void;
   /** Resolves when no round runs and none is asked for; retries and the slow pass do not count. */
@@ -94,6 +96,10 @@ class ReconcileLoop implements Loop {
     this.#running = true;
     // In a microtask: at once, yet after everything that the caller has to say in this turn.
     queueMicrotask(() => void this.#run());
+  }
+
+  busy(): boolean {
+    return this.#running;
   }
 
   stale(): void {
