@@ -73,7 +73,7 @@ export class Planner {
     return this.#planned?.changedSeq === this.#deps.tail.state().changedSeq;
   }
 
-  /** Whether a new plan may wait for the round that needs it: there is one, and nobody else asks. */
+  /** Whether a new plan may wait for the round that needs it, because nobody else asks for one. */
   canWait(): boolean {
     const { tail, node } = this.#deps;
     const { config, leases } = tail.state();

@@ -15,6 +15,8 @@ export interface AgentOnModel {
   readonly kernel: KernelModel;
   /** What it logged, above debug. */
   readonly lines: readonly string[];
+  /** Each sequence that it took for applied. */
+  readonly applied: readonly number[];
 }
 
 /** `prepare` has the kernel before the agent does. */
@@ -32,6 +34,7 @@ export async function agentOnModel(
   kernel.put("addr", { dev: "eth0", address: "198.18.0.1/24" });
   prepare(kernel);
   const lines: string[] = [];
+  const applied: number[] = [];
   const note = (text: string, fields: object = {}): number =>
     lines.push(`${text} ${JSON.stringify(fields)}`);
   let ids = 0;
@@ -53,6 +56,7 @@ export async function agentOnModel(
       },
       logger: { debug: () => undefined, info: note, warn: note, error: note },
       newId: () => `id-${++ids}`,
+      onApplied: (seq) => applied.push(seq),
     },
     {
       fabric: "t",
@@ -67,5 +71,5 @@ export async function agentOnModel(
       marginSeconds: 600,
     },
   );
-  return { agent, client, kernel, lines };
+  return { agent, client, kernel, lines, applied };
 }
