@@ -10,7 +10,7 @@ export class DecodeError extends Error {
 
 /** A growing output buffer; `at` is where the next byte goes. */
 export class Writer {
-  bytes = new Uint8Array(4096);
+  bytes = new Uint8Array(65_536);
   view = new DataView(this.bytes.buffer);
   at = 0;
 

@@ -38,11 +38,6 @@ export class Devices {
     return this.get(name)?.header.index ?? null;
   }
 
-  /** What a dump has told already. */
-  know(index: number, name: string): void {
-    this.#nameByIndex.set(index, name);
-  }
-
   nameOf(index: number): string | null {
     const known = this.#nameByIndex.get(index);
     if (known !== undefined) return known;

@@ -32,9 +32,7 @@ import { afOf, ipText, ipToBytes, macText } from "./kernel-netlink-text.ts";
 import type { Route } from "./kernel-state.ts";
 
 export function readFacts(socket: NetlinkSocket): HostFacts {
-  const found = readDevices(socket);
   const devices = new Devices(socket);
-  for (const { index, name } of found) devices.know(index, name);
   const messages = [AF_INET, AF_INET6].flatMap((family) =>
     dumpWhere(socket, family, ANY_BUT_OURS, undefined),
   );
@@ -43,11 +41,11 @@ export function readFacts(socket: NetlinkSocket): HostFacts {
     .filter(({ header }) => header.type === RTN_UNICAST)
     .map((message) => routeOf(message, devices, nexthops));
   return {
-    devices: found,
+    devices: readDevices(socket),
     defaultDevs: { ipv4: defaults(routes, "0.0.0.0/0"), ipv6: defaults(routes, "::/0") },
     onlink: routes
-      .filter(({ via, dev, dst }) => via === null && dev !== "" && !dst.startsWith("fe80:"))
-      .filter(({ dst }) => !dst.endsWith("/0"))
+      .filter((found) => found.via === null && found.dev !== "" && !found.dst.startsWith("fe80:"))
+      .filter((found) => !found.dst.endsWith("/0"))
       .map(({ dev, dst }) => ({ dev, prefix: dst })),
   };
 }

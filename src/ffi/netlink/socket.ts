@@ -61,8 +61,7 @@ export class NetlinkSocket {
   readonly port: number;
   readonly #fd: number;
   readonly #into = new Uint8Array(RECEIVE_BUFFER);
-  /** Grows; a whole chunk is 64 KiB, which most processes never send. */
-  #out = new Uint8Array(4096);
+  #out = new Uint8Array(65_536);
   #seq = 0;
   /** Set when the kernel said that it dropped a reply for want of buffer. */
   #overrun = false;
