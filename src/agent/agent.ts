@@ -113,8 +113,8 @@ class HostAgent implements Agent {
       entry: () => boardEntryOf(this.progress.parts()),
       mayShow: () => !this.muted && this.planner.ownsName(),
     });
-    const wasReady = (): boolean => this.progress.wasReady();
-    this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance, wasReady);
+    const disk = { files, clock, logger };
+    this.snapshots = createSnapshotKeeper(disk, options.instance, () => this.progress.wasReady());
     this.subnetFile = this.keepFile();
   }
 
@@ -250,9 +250,8 @@ class HostAgent implements Agent {
 
   private followPlan(): void {
     const before = this.planner.last();
-    const after = this.plan();
     // By sequence: what the kernel was answered meanwhile is in it already.
-    const { seq: planned } = after ?? { seq: undefined };
+    const planned = this.plan()?.seq;
     if (planned !== before?.seq || this.progress.roundSeq() !== planned) this.loop.wake();
     else this.progress.noteApplied();
     this.subnetFile.follow();
@@ -304,6 +303,7 @@ class HostAgent implements Agent {
       identity: options,
       tail,
       planner,
+      onDemand: () => this.onDemand,
       fileInPlace: () => this.subnetFile.inPlace(),
       stopping: () => this.stopping,
       healed: () => reporter.healed(),

@@ -28,7 +28,7 @@ export function diff(want: KernelState, have: KernelState, options: DiffOptions)
   const ops: Op[] = [];
   const strays = options.prune ? straysOf(want, have, options.fabric) : [];
   const inTheWay = strays.filter((op) => op.noun === "link" && blocks(op.object, want));
-  ops.push(...inTheWay);
+  for (const op of inTheWay) ops.push(op);
   for (const noun of upwards) pushSets(ops, noun, want, have, lost);
   for (const op of strays) if (!inTheWay.includes(op)) ops.push(op);
   return ops;

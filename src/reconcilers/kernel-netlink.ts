@@ -160,11 +160,11 @@ export class NetlinkKernel implements Kernel {
         batch.push(op);
         continue;
       }
-      outcomes.push(...(await this.#batch(devices, batch)));
+      for (const outcome of await this.#batch(devices, batch)) outcomes.push(outcome);
       batch = [];
       outcomes.push(await this.#applyOne(devices, op));
     }
-    outcomes.push(...(await this.#batch(devices, batch)));
+    for (const outcome of await this.#batch(devices, batch)) outcomes.push(outcome);
     if (outcomes.some((outcome) => !outcome.ok)) this.#freshDevices();
     return outcomes;
   }

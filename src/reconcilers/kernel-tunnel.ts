@@ -122,7 +122,8 @@ export class TunnelKernel implements Kernel, TunnelView {
         if (op === undefined || isTun(op) || (op.noun === "peer") !== isPeer) break;
       }
       const run = ops.slice(at, end);
-      outcomes.push(...(isPeer ? this.#applyPeers(run) : await this.#inner.apply(run)));
+      const done = isPeer ? this.#applyPeers(run) : await this.#inner.apply(run);
+      for (const outcome of done) outcomes.push(outcome);
       at = end;
     }
     return outcomes;

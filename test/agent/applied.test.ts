@@ -70,6 +70,7 @@ test("nothing is applied while the plan has yet to follow the log", () => {
     logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     identity: { node: "h1", instance: "i1", version: "0" } as Identity,
     ...{ tail, planner, fileInPlace: () => true, stopping: () => false, healed: () => 0 },
+    onDemand: () => ({ problem: () => null }),
     onApplied: (seq) => applied.push(seq),
   });
   const round = { seq: 5, clean: true, failures: new Map(), driftCount: 0 } as unknown as Round;
