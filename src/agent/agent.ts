@@ -113,9 +113,8 @@ class HostAgent implements Agent {
       entry: () => boardEntryOf(this.progress.parts()),
       mayShow: () => !this.muted && this.planner.ownsName(),
     });
-    this.snapshots = createSnapshotKeeper({ files, clock, logger }, options.instance, () =>
-      this.ready(),
-    );
+    const disk = { files, clock, logger };
+    this.snapshots = createSnapshotKeeper(disk, options.instance, () => this.progress.wasReady());
     this.subnetFile = this.keepFile();
   }
 
@@ -241,16 +240,21 @@ class HostAgent implements Agent {
     this.deps.onBehind?.(head - seq);
     this.lastDamage = view.damage;
     this.progress.noteConnection(connected);
-    const before = this.planner.last();
-    const after = this.plan();
-    // By sequence: what the kernel was answered meanwhile is in it already.
-    const { seq: planned } = after ?? { seq: undefined };
-    if (planned !== before?.seq || this.progress.roundSeq() !== planned) this.loop.wake();
-    else this.progress.noteApplied();
-    if (after?.subnetEnv !== before?.subnetEnv) void this.subnetFile.ensure();
+    // A burst of records during a round needs no plan for each.
+    if (this.loop.busy() && this.planner.canWait()) this.loop.wake();
+    else this.followPlan();
     this.keep.wake();
     this.snapshots.wake();
     this.heartbeat.wake();
+  }
+
+  private followPlan(): void {
+    const before = this.planner.last();
+    // By sequence: what the kernel was answered meanwhile is in it already.
+    const planned = this.plan()?.seq;
+    if (planned !== before?.seq || this.progress.roundSeq() !== planned) this.loop.wake();
+    else this.progress.noteApplied();
+    this.subnetFile.follow();
   }
 
   private onRound(round: Round): void {
@@ -262,6 +266,7 @@ class HostAgent implements Agent {
     }
     if (round.driftCount > 0) this.reporter.drift(round.drift, round.driftCount);
     this.progress.noteRound(round);
+    this.subnetFile.follow();
     // A tunnel that was opened may be able to do what was not announced yet.
     if (this.deps.tunnel !== undefined) this.keep.wake();
     this.snapshots.wake();

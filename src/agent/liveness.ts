@@ -2,8 +2,8 @@
 // seconds. Clocks of two hosts are never compared; an entry counts as alive when it moves on while
 // it is looked at.
 
-import { z } from "zod";
 import { type Clock, sleep } from "../events/clock.ts";
+import { messageSchemas } from "../events/late.ts";
 import { LogError } from "../events/log.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 
@@ -20,8 +20,6 @@ export interface LivenessQuestion {
   readonly instance: string;
   readonly signal: AbortSignal;
 }
-
-const entry = z.object({ instance: z.string(), state: z.string() });
 
 /**
  * Who else is alive under this name, in words, or null when nobody shows up for GONE_MS. No entry
@@ -49,7 +47,7 @@ async function look(
 ): Promise<{ readonly timeMs: number; readonly instance: string } | "none" | "stopping"> {
   const found = (await entries(question.board)).find((status) => status.node === question.node);
   if (found === undefined) return "none";
-  const parsed = entry.safeParse(readJson(found.payload));
+  const parsed = messageSchemas().boardEntry.safeParse(readJson(found.payload));
   if (!parsed.success || parsed.data.instance === question.instance) return "none";
   const { instance, state } = parsed.data;
   return state === "stopping" ? "stopping" : { timeMs: found.timeMs, instance };

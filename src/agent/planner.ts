@@ -68,6 +68,19 @@ export class Planner {
     return plan;
   }
 
+  /** True while `last` is what the log wants now. */
+  isCurrent(): boolean {
+    return this.#planned?.changedSeq === this.#deps.tail.state().changedSeq;
+  }
+
+  /** Whether a new plan may wait for the round that needs it, because nobody else asks for one. */
+  canWait(): boolean {
+    const { tail, node } = this.#deps;
+    const { config, leases } = tail.state();
+    if (this.isCurrent() || config === null || onDemand(config) !== null) return false;
+    return this.#mayAct() && leases.has(node);
+  }
+
   /** The plan computed last, whether or not it may be acted on now. */
   last(): Plan | null {
     return this.#planned?.plan ?? null;

@@ -56,6 +56,7 @@ export class Progress {
   noteApplied(): void {
     const { tail, planner } = this.#deps;
     if (this.#round?.clean !== true || this.#round.seq !== planner.last()?.seq) return;
+    if (!planner.isCurrent()) return;
     this.#appliedSeq = tail.state().seq;
     this.#deps.onApplied?.(this.#appliedSeq);
   }

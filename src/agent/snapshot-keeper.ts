@@ -13,7 +13,9 @@ import type { Logger } from "./logger.ts";
 import type { Tail } from "./tail.ts";
 import { createWaker } from "./waker.ts";
 
-const PAUSE_MS = 500;
+/** While the log moves a snapshot waits until it has been quiet for so long, but not for ever. */
+const SETTLE_MS = 500;
+const MOVING_MS_MAX = 5000;
 /**
  * What changed for no host (renewals, reports, misses) waits so long: to fold it again takes a
  * moment at the next start, to write it blocks the answer to a kernel that asks.
@@ -62,6 +64,35 @@ export async function loadSnapshot(
   return ignored(`it was written for node ${follows}`);
 }
 
+/** Whether the log still moves: says how long to wait for what it does next. */
+function watchMovement(clock: Clock) {
+  /** The last change that was seen, and when it and the first one were. */
+  let moved: { changedSeq: number; firstMs: number; lastMs: number } | null = null;
+  return {
+    unsettledMs(changedSeq: number): number {
+      const nowMs = clock.nowMs();
+      moved ??= { changedSeq, firstMs: nowMs, lastMs: nowMs };
+      if (moved.changedSeq !== changedSeq) moved = { ...moved, changedSeq, lastMs: nowMs };
+      return Math.min(moved.lastMs + SETTLE_MS, moved.firstMs + MOVING_MS_MAX) - nowMs;
+    },
+    /** What was seen is being written. */
+    forget(): void {
+      moved = null;
+    },
+  };
+}
+
+/** How long the first one may wait, asked again and again. */
+function waitForReady(clock: Clock, isReady: () => boolean): () => number {
+  const startMs = clock.nowMs();
+  let readyMs: number | null = null;
+  return () => {
+    const nowMs = clock.nowMs();
+    if (readyMs === null && isReady()) readyMs = nowMs;
+    return (readyMs === null ? startMs + UNREADY_MS : readyMs + SETTLE_MS) - nowMs;
+  };
+}
+
 export function createSnapshotKeeper(
   deps: SnapshotDeps,
   writer: string,
@@ -69,23 +100,19 @@ export function createSnapshotKeeper(
 ): SnapshotKeeper {
   const { files, clock, logger } = deps;
   const waker = createWaker(clock);
-  const startMs = clock.nowMs();
-  let readyMs: number | null = null;
   let written: Position | null = null;
   /** Of what was last written. */
   let last = { changedSeq: -1, atMs: Number.NEGATIVE_INFINITY };
+  const movement = watchMovement(clock);
+  const firstMs = waitForReady(clock, isReady);
 
   /** How long what is new may wait. */
   function quietMs(tail: Tail): number {
-    if (written === null) return firstMs();
-    if (tail.state().changedSeq !== last.changedSeq) return 0;
-    return last.atMs + QUIET_MS - clock.nowMs();
-  }
-
-  function firstMs(): number {
-    const nowMs = clock.nowMs();
-    if (readyMs === null && isReady()) readyMs = nowMs;
-    return (readyMs === null ? startMs + UNREADY_MS : readyMs + PAUSE_MS) - nowMs;
+    const { changedSeq } = tail.state();
+    const isNews = written === null || changedSeq !== last.changedSeq;
+    if (!isNews) return last.atMs + QUIET_MS - clock.nowMs();
+    const ms = movement.unsettledMs(changedSeq);
+    return written === null ? Math.max(firstMs(), ms) : ms;
   }
 
   /** One write at a time: two of them would rename each other's temporary file. */
@@ -107,6 +134,7 @@ export function createSnapshotKeeper(
     const startMs = clock.nowMs();
     // The fold goes on while the file is written.
     const { changedSeq } = tail.state();
+    movement.forget();
     try {
       await files.writeSnapshot(encodeSnapshot({ position, state: tail.state(), writer }));
       written = position;
@@ -131,7 +159,7 @@ export function createSnapshotKeeper(
         if (signal.aborted) return;
         const tookMs = await flush(tail);
         // The first one, of a log just read to its end, must not wait behind one that was not due.
-        if (tookMs > 0) await sleep(clock, Math.max(PAUSE_MS, tookMs * PAUSE_FACTOR), signal);
+        if (tookMs > 0) await sleep(clock, tookMs * PAUSE_FACTOR, signal);
       }
     },
   };

@@ -18,8 +18,10 @@ export interface SubnetFileDeps {
 }
 
 export interface SubnetFile {
-  /** Makes it right now; called when a plan is new. */
+  /** Makes it right now. */
   ensure(): Promise<void>;
+  /** The same, if there is something new to be in it. */
+  follow(): void;
   /** The file holds what is wanted now, as far as we last looked. */
   inPlace(): boolean;
   run(signal: AbortSignal): Promise<void>;
@@ -29,6 +31,8 @@ export function createSubnetFile(deps: SubnetFileDeps): SubnetFile {
   const { files, clock, wanted } = deps;
   /** What was last seen to be in the file because we put it there or agreed with it. */
   let verified: string | null = null;
+  /** What it was last made right for. */
+  let followed: string | null = null;
   let busy: Promise<void> = Promise.resolve();
 
   async function look(): Promise<void> {
@@ -55,6 +59,12 @@ export function createSubnetFile(deps: SubnetFileDeps): SubnetFile {
 
   return {
     ensure,
+    follow: () => {
+      const want = wanted();
+      if (want === null || want === followed) return;
+      followed = want;
+      void ensure();
+    },
     inPlace: () => {
       const want = wanted();
       return want === null || want === verified;

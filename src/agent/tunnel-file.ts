@@ -4,11 +4,11 @@
 // it rests. Nobody needs it: without it the snapshot serves, a little later. It is not synced to
 // the disk: what was written before a reboot is of no use after it.
 
-import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Clock } from "../events/clock.ts";
 import type { TunnelTable } from "../reconcilers/kernel-tunnel.ts";
+import { sha256 } from "./sha256.ts";
 
 /** Raise when the meaning of a field changes: what was written with another is ignored. */
 const FORMAT = 1;
@@ -42,7 +42,7 @@ function sealOf(whom: KeptFor, table: string): string {
   // Said once, and never by a process that goes on from a file.
   const argv = whom.argv.filter((word) => word !== "--takeover");
   const text = JSON.stringify([FORMAT, argv, env, whom.hostName, whom.version, whom.instance]);
-  return createHash("sha256").update(text).update("\n").update(table).digest("hex");
+  return sha256(new TextEncoder().encode(`${text}\n${table}`)).toHex();
 }
 
 export function encodeTable(whom: KeptFor, kept: KeptTable): string {

@@ -114,6 +114,11 @@ export function parseMac(text: string): Mac | null {
   return Number.parseInt(mac.slice(0, 2), 16) & 1 ? null : mac;
 }
 
+/** Written in the one way that is accepted. */
+export const isIp = (text: string): boolean => parseIp(text) === text;
+export const isCidr = (text: string): boolean => parseCidr(text) === text;
+export const isMac = (text: string): boolean => parseMac(text) === text;
+
 /** 224.0.0.0/4 or ff00::/8. */
 export function isMulticast(ip: Ip): boolean {
   if (ip.includes(":")) return ip.startsWith("ff") && ip.indexOf(":") === 4;

@@ -2,19 +2,20 @@
 // one bad record stays one bad record. The subject is part of what is checked, because the subject
 // is what the server authenticated.
 
-import { z } from "zod";
+import type { z } from "zod";
 import { type Frame, frameOf, idOf } from "./codec-frame.ts";
 import { type Known, recall, remember } from "./codec-memo.ts";
-import { conformance } from "./conforms.ts";
 import {
   type Author,
   type Draft,
   type Event,
   type EventType,
-  eventData,
   eventTypes,
   eventVersion,
 } from "./event.ts";
+import { eventForms } from "./event-form.ts";
+import { type Test, testOf } from "./form.ts";
+import { eventSchemas, messageSchemas } from "./late.ts";
 import type { Recorded } from "./log.ts";
 import { subjectOf } from "./subject.ts";
 import { upcast } from "./upcast.ts";
@@ -68,21 +69,26 @@ export function decode(fabric: string, record: Recorded): Decoded {
 }
 
 /** By type; made when the first event of the type is read. */
-const conforms = new Map<EventType, ReturnType<typeof conformance>>();
+const tests = new Map<EventType, Test>();
 
 function checkData(
   type: EventType,
   data: unknown,
 ): { readonly ok: true; readonly data: unknown } | { readonly ok: false; readonly reason: string } {
-  let test = conforms.get(type);
-  if (test === undefined) {
-    test = conformance(eventData[type]);
-    conforms.set(type, test);
-  }
-  if (test?.(data)) return { ok: true, data };
-  const parsed = eventData[type].safeParse(data);
+  if (hasForm(type, data)) return { ok: true, data };
+  const parsed = eventSchemas()[type].safeParse(data);
   if (parsed.success) return { ok: true, data: parsed.data };
   return refuse(`${type}: ${firstIssue(parsed.error)}`);
+}
+
+function hasForm(type: EventType, data: unknown): boolean {
+  let test = tests.get(type);
+  if (test === undefined) {
+    const form = eventForms[type];
+    test = form === undefined ? () => false : testOf(form);
+    tests.set(type, test);
+  }
+  return test(data);
 }
 
 function recalled(known: Known, record: Recorded, frame: Frame): Decoded {
@@ -105,18 +111,13 @@ function eventOf(type: EventType, id: string, data: unknown, by: Author | null =
   return { type, v: eventVersion[type], id, ...(by === null ? {} : { by }), data } as Event;
 }
 
-const author = z.object({
-  token: z.string().min(1).max(63),
-  request: z.string().min(1).max(64).optional(),
-});
-
 /**
  * What cannot be read counts as not said. Programs from before there were authors do not look, and
  * all must say the same of a record.
  */
 function readAuthor(by: unknown): Author | null {
   if (by === undefined) return null;
-  const parsed = author.safeParse(by);
+  const parsed = messageSchemas().author.safeParse(by);
   if (!parsed.success) return null;
   const { token, request } = parsed.data;
   return request === undefined ? { token } : { token, request };

@@ -2,7 +2,8 @@
 // across restarts, a new underlay address and a new MAC. What two nodes may not share is an
 // endpoint: the kernels of all others could not tell them apart.
 
-import { type Event, type EventOf, eventData, type Member } from "./event.ts";
+import type { Event, EventOf, Member } from "./event.ts";
+import { MEMBER_KEYS } from "./event-form.ts";
 import { dropLease, endpointsOf, withdraw } from "./fold-lease.ts";
 import type { FabricState, Node } from "./state.ts";
 import { accepted, lost, type Verdict } from "./verdict.ts";
@@ -96,8 +97,6 @@ function saysTheSame(known: Member, data: Member): boolean {
   for (const key of MEMBER_KEYS) if (known[key] !== data[key]) return false;
   return true;
 }
-
-const MEMBER_KEYS = eventData.NodeUpdated.keyof().options;
 
 /** Why `data` does not speak for a present member, or null. */
 export function notMember(state: Readonly<FabricState>, data: Member): string | null {

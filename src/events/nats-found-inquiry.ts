@@ -2,13 +2,12 @@
 // `heddle-answer.<fabric>.<node>.<id>` the answer, so that permissions authenticate who answers.
 // That subject is also the question's reply subject: there the server says when nobody listens.
 
-import { z } from "zod";
 import type { FoundInquiry } from "./inquiry.ts";
+import { messageSchemas } from "./late.ts";
 import { nameToken } from "./name.ts";
 import type { NatsLink } from "./nats-connect.ts";
-import { id, listenTo, readJson } from "./nats-listen.ts";
+import { listenTo, readJson } from "./nats-listen.ts";
 
-const question = z.object({ id });
 /** Status of the message that the server sends for nobody (nats-server, "no responders"). */
 const NOBODY = 503;
 
@@ -41,7 +40,7 @@ export function natsFoundInquiry(link: NatsLink, fabric: string): FoundInquiry {
         link,
         asked(node),
         (message) => {
-          const read = question.safeParse(readJson(message));
+          const read = messageSchemas().foundQuestion.safeParse(readJson(message));
           const bytes = read.success && link.connected() ? answer() : null;
           if (!read.success || bytes === null) return;
           link.session().nc.publish(answered(node, read.data.id), bytes);

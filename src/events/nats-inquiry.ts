@@ -4,15 +4,11 @@
 // any.
 
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
-import { z } from "zod";
-import { type AppliedAnswer, type Inquiry, QUESTION_MS_MAX } from "./inquiry.ts";
+import type { AppliedAnswer, Inquiry } from "./inquiry.ts";
+import { messageSchemas } from "./late.ts";
 import { nameToken } from "./name.ts";
 import type { NatsLink } from "./nats-connect.ts";
-import { id, listenTo, readJson } from "./nats-listen.ts";
-
-const seq = z.int().nonnegative();
-const question = z.object({ id, seq, waitMs: z.number().min(0).max(QUESTION_MS_MAX) });
-const answer = z.object({ applied: seq, reason: z.string().max(1024).nullable() });
+import { listenTo, readJson } from "./nats-listen.ts";
 
 export function natsInquiry(link: NatsLink, fabric: string): Inquiry {
   const asked = `heddle-ask.${fabric}.applied`;
@@ -39,7 +35,7 @@ export function natsInquiry(link: NatsLink, fabric: string): Inquiry {
         link,
         asked,
         (message) => {
-          const read = question.safeParse(readJson(message));
+          const read = messageSchemas().question.safeParse(readJson(message));
           if (read.success) onQuestion(read.data);
         },
         signal,
@@ -53,7 +49,7 @@ function send(nc: NatsConnection, prefix: string, to: string, what: AppliedAnswe
 }
 
 function readAnswer(message: Msg, prefix: string): AppliedAnswer | null {
-  const read = answer.safeParse(readJson(message));
+  const read = messageSchemas().answer.safeParse(readJson(message));
   if (!read.success) return null;
   const [token = ""] = message.subject.slice(prefix.length).split(".");
   // A dot cannot be in a subject token and "_" cannot be in a node name.

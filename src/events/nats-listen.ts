@@ -2,13 +2,10 @@
 // through lost connections and servers.
 
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
-import { z } from "zod";
 import { LogError } from "./log.ts";
 import type { NatsLink } from "./nats-connect.ts";
 
 const REDIAL_MS = 1000;
-/** Of a question; one token of a subject. */
-export const id = z.string().regex(/^[A-Za-z0-9-]{1,64}$/);
 
 export async function listenTo(
   link: NatsLink,

@@ -2,27 +2,12 @@
 // Subjects are `heddle-webhook.<fabric>.<id>.failing` and `….<id>.dead.<seq>`, one message each.
 
 import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream";
-import { z } from "zod";
+import type { z } from "zod";
+import { messageSchemas } from "./late.ts";
 import { LogError } from "./log.ts";
 import type { FabricStreams } from "./log-jetstream-stream.ts";
 import type { NatsLink } from "./nats-connect.ts";
 import type { DeadLetter, Failing, WebhookQueue } from "./webhook-queue.ts";
-
-const common = {
-  seq: z.int().positive(),
-  status: z.int().nullable(),
-  reason: z.string(),
-  atMs: z.number(),
-};
-
-const failingSchema = z.object({
-  ...common,
-  attempt: z.int().positive(),
-  sinceMs: z.number(),
-  nextMs: z.number().nullable(),
-});
-
-const letterSchema = z.object({ ...common, attempts: z.int().positive() });
 
 type Notes = Pick<
   WebhookQueue,
@@ -56,11 +41,11 @@ export function webhookNotes(link: NatsLink, names: FabricStreams): Notes {
   }
 
   return {
-    failing: (id) => read<Failing>(failingOf(id), failingSchema),
+    failing: (id) => read<Failing>(failingOf(id), messageSchemas().failing),
     noteFailing: (id, failing) =>
       failing === null ? clear(failingOf(id)) : write(failingOf(id), failing),
     bury: (id, letter) => write(deadOf(id, letter.seq), letter),
-    letter: (id, seq) => read<DeadLetter>(deadOf(id, seq), letterSchema),
+    letter: (id, seq) => read<DeadLetter>(deadOf(id, seq), messageSchemas().deadLetter),
     unbury: (id, seq) => clear(deadOf(id, seq)),
     forget: (id) => clear(`${prefix}${id}.>`),
     dead: async (id) => {

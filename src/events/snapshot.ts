@@ -2,8 +2,8 @@
 // never the truth. It names the stream it was folded from, where, and by which version of these
 // rules; a snapshot that does not fit is thrown away and the log is folded again.
 
-import { z } from "zod";
 import { fnv1a32 } from "./hash.ts";
+import { messageSchemas } from "./late.ts";
 import type { FabricState } from "./state.ts";
 import { orderedDocument, type StateDocument, stateFrom } from "./state-document.ts";
 
@@ -27,22 +27,6 @@ export interface Snapshot {
   /** Instance of the agent that wrote it. After a reboot it tells that the name was ours. */
   readonly writer?: string | undefined;
 }
-
-const header = z.object({
-  schema: z.literal(SNAPSHOT_SCHEMA),
-  fabric: z.string(),
-  position: z.object({
-    created: z.string(),
-    seq: z.int().nonnegative(),
-    chain: z.string(),
-    tip: z.string(),
-  }),
-  writer: z.string().optional(),
-  sum: z.number(),
-  // Written by encodeSnapshot of this very schema number, and the sum says that it is still what
-  // was written: its shape is not checked again.
-  state: z.record(z.string(), z.unknown()),
-});
 
 export function encodeSnapshot(snapshot: Snapshot): string {
   const { position, state, writer } = snapshot;
@@ -78,8 +62,9 @@ export function decodeSnapshot(fabric: string, text: string): DecodedSnapshot {
   } catch (error) {
     return { ok: false, reason: `not JSON: ${String(error)}` };
   }
-  const parsed = header.safeParse(json);
-  if (!parsed.success) return { ok: false, reason: "not a snapshot of this version" };
+  const parsed = messageSchemas().snapshotHeader.safeParse(json);
+  if (!parsed.success || parsed.data.schema !== SNAPSHOT_SCHEMA)
+    return { ok: false, reason: "not a snapshot of this version" };
   if (parsed.data.fabric !== fabric) {
     return { ok: false, reason: `it is of fabric ${parsed.data.fabric}` };
   }

@@ -1,7 +1,8 @@
 // POST /v1/plan: what would this change do? Events in, per-host operations out, nothing appended.
 
 import { createRoute, z } from "@hono/zod-openapi";
-import { type Draft, eventData, eventTypes } from "../events/event.ts";
+import { type Draft, eventTypes } from "../events/event.ts";
+import { eventData } from "../events/event-schema.ts";
 import type { FabricState } from "../events/state.ts";
 import { guarded } from "./auth.ts";
 import type { HookDeps } from "./deps.ts";

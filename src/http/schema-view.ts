@@ -2,7 +2,8 @@
 // types and these schemas are held equal by the compiler, where the routes meet both.
 
 import { z } from "@hono/zod-openapi";
-import { eventData, eventTypes } from "../events/event.ts";
+import { eventTypes } from "../events/event.ts";
+import { eventData } from "../events/event-schema.ts";
 
 const seq = z.int().nonnegative();
 const time = z.iso.datetime();

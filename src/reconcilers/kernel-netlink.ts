@@ -4,6 +4,7 @@
 // small nouns as one batch. What a noun looks like on the wire is in kernel-netlink-<noun>.ts.
 
 import type { Ip } from "../events/address.ts";
+import { NativeError } from "../ffi/libc.ts";
 import { AF_INET, NETLINK_ROUTE, RTM_NEWNETCONF } from "../ffi/netlink/constants.ts";
 import type { Frame } from "../ffi/netlink/header.ts";
 import { Monitor } from "../ffi/netlink/monitor.ts";
@@ -40,10 +41,11 @@ import {
 import type { MissKernel } from "./miss.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
-const NOTHING: Promise<readonly OpOutcome[]> = Promise.resolve([]);
+const NO_OUTCOMES: Promise<readonly OpOutcome[]> = Promise.resolve([]);
 
 /** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
 const SYSCTL_LOOK_MS = 1000;
+const NO_INTEREST = { indexes: new Set<number>(), tables: new Set<string>() };
 
 export interface NetlinkKernelOptions {
   /** Namespace file, e.g. `/run/netns/blue`; null is the process's own. */
@@ -60,9 +62,15 @@ export class NetlinkKernel implements Kernel {
   #misses: NetlinkMisses | null = null;
   /** As last observed. */
   #sysctls: { readonly paths: readonly string[]; readonly values: string } | null = null;
-  /** What notifications are about; null until the first observe. */
-  #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } | null = null;
+  /**
+   * What notifications of neighbours and rules are about: nothing before anybody looked at those.
+   * While an agent starts, the neighbours of the underlay come and go.
+   */
+  #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } = NO_INTEREST;
   #configured: Configured = new Map();
+  readonly #watchers = new Set<{ readonly onChange: () => void }>();
+  /** One for all watchers: each notification is read and judged once. */
+  #watch: Watch | null = null;
   #swept = false;
 
   /** Throws NativeError without CAP_NET_ADMIN or the needed kernel options. */
@@ -82,6 +90,11 @@ export class NetlinkKernel implements Kernel {
     const state = emptyKernelState();
     const devices = this.#freshDevices();
     const links = observeLinks(devices, scope.links);
+    // Before the dumps: what changes during them is heard.
+    this.#interest = {
+      indexes: new Set(links.flatMap((link) => devices.indexOf(link.name) ?? [])),
+      tables: new Set(scope.rules.map((key) => key.slice(key.indexOf(" ") + 1))),
+    };
     for (const link of links) {
       state.links.set(keyOf.link(link), link);
       const index = devices.indexOf(link.name);
@@ -97,10 +110,6 @@ export class NetlinkKernel implements Kernel {
       state.rules.set(keyOf.rule(table), table);
     }
     this.#configured = configuredOn(state, (dev) => devices.indexOf(dev));
-    this.#interest = {
-      indexes: new Set(links.flatMap((link) => devices.indexOf(link.name) ?? [])),
-      tables: new Set(scope.rules.map((key) => key.slice(key.indexOf(" ") + 1))),
-    };
     return state;
   }
 
@@ -172,7 +181,7 @@ export class NetlinkKernel implements Kernel {
   }
 
   #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
-    if (ops.length === 0) return NOTHING;
+    if (ops.length === 0) return NO_OUTCOMES;
     for (const op of ops) {
       if (op.noun !== "fdb" && op.noun !== "neigh") continue;
       const index = devices.indexOf(op.object.dev);
@@ -227,6 +236,32 @@ export class NetlinkKernel implements Kernel {
   }
 
   watch(onChange: () => void): Watch {
+    this.#watch ??= this.#listen();
+    const watcher = { onChange };
+    this.#watchers.add(watcher);
+    return { close: () => this.#unwatch(watcher) };
+  }
+
+  /** Whoever closes may do so because the sockets seem dead: those that stay get fresh ones. */
+  #unwatch(watcher: { readonly onChange: () => void }): void {
+    if (!this.#watchers.delete(watcher)) return;
+    this.#watch?.close();
+    this.#watch = null;
+    if (this.#watchers.size === 0) return;
+    try {
+      this.#watch = this.#listen();
+    } catch (error) {
+      // The next one to watch tries again, and is told.
+      if (!(error instanceof NativeError)) throw error;
+    }
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const { onChange } of [...this.#watchers]) onChange();
+  }
+
+  #listen(): Watch {
     const monitor = new Monitor({
       netns: this.#netns,
       ownPort: this.#socket.port,
@@ -238,10 +273,10 @@ export class NetlinkKernel implements Kernel {
         this.#echoes.isEcho(frame) ||
         isLearnt(frame, this.#configured) ||
         this.#isNoNews(frame),
-      onDirty: onChange,
+      onDirty: () => this.#tell(),
     });
     const timer = setInterval(() => {
-      if (this.#sysctlsChanged()) onChange();
+      if (this.#sysctlsChanged()) this.#tell();
     }, SYSCTL_LOOK_MS);
     return {
       close: () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type Identity, memberOf, sameMember } from "../../src/agent/member.ts";
 import type { Underlay } from "../../src/agent/underlay.ts";
-import { eventData } from "../../src/events/event.ts";
+import { eventData } from "../../src/events/event-schema.ts";
 import { parseNetworkConfig } from "../../src/events/network-config.ts";
 import { vtepMac } from "../../src/events/vtep-mac.ts";
 import { history } from "../support/history.ts";

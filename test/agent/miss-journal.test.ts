@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { createMissJournal } from "../../src/agent/miss-journal.ts";
-import { eventData } from "../../src/events/event.ts";
+import { eventData } from "../../src/events/event-schema.ts";
 
 const [A, B] = ["10.5.1.0/24", "10.5.2.0/24"];
 const peerOf = (subnet: string): string => `peer of ${subnet}`;

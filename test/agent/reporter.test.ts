@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { createReporter } from "../../src/agent/reporter.ts";
 import { encode, PAYLOAD_BYTES_MAX } from "../../src/events/codec.ts";
-import { type Draft, type DriftItem, eventData } from "../../src/events/event.ts";
+import type { Draft, DriftItem } from "../../src/events/event.ts";
+import { eventData } from "../../src/events/event-schema.ts";
 
 const item = (wanted: string): DriftItem => ({
   noun: "route",

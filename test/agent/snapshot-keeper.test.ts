@@ -74,6 +74,27 @@ test("a change is on disk soon after, and many changes are one write", async () 
   expect(clock.pending).toBe(0);
 });
 
+test("while the log keeps moving it waits, but not for ever", async () => {
+  const { clock, disk, story, tail, stop, keeper, storedSeq } = given();
+  void keeper.run(tail, stop.signal);
+  for (let i = 1; i <= 48; i++) {
+    story.join(`h${i}`);
+    keeper.wake();
+    await clock.advance(100);
+  }
+  expect(disk.writes).toBe(0);
+  for (let i = 49; i <= 52; i++) {
+    story.join(`h${i}`);
+    keeper.wake();
+    await clock.advance(100);
+  }
+  expect(disk.writes).toBe(1);
+  await clock.advance(500);
+  expect([disk.writes, storedSeq()]).toEqual([2, 53]);
+  stop.abort();
+  await clock.advance(0);
+});
+
 test("the first one waits until the host was ready for a moment", async () => {
   const { clock, disk, host, tail, stop, keeper } = given();
   host.ready = false;

@@ -104,6 +104,41 @@ describe("a round", () => {
     expect(rounds.map((round) => round.seq)).toEqual([7, 9]);
     expect(kernel.state.routes.has("10.5.4.0/24 0")).toBe(true);
   });
+
+  test("gathers what comes while the log keeps moving, as long as it took itself", async () => {
+    const { kernel, clock, log, loop, rounds, replan } = host();
+    const look = kernel.observe.bind(kernel);
+    kernel.observe = async (scope) => {
+      await new Promise<void>((resolve) => clock.after(10, resolve));
+      return look(scope);
+    };
+    const join = (node: string, subnet: string): void => {
+      log.join(node).claim(node, [subnet]);
+      replan();
+      loop.wake();
+    };
+    loop.wake();
+    await clock.advance(5);
+    join("h4", "10.5.4.0/24");
+    await clock.advance(15);
+    expect(rounds).toHaveLength(1);
+    await clock.advance(19);
+    join("h5", "10.5.5.0/24");
+    expect(kernel.state.routes.has("10.5.4.0/24 0")).toBe(false);
+    await clock.advance(1);
+    expect(kernel.state.routes.has("10.5.5.0/24 0")).toBe(true);
+    await clock.advance(10);
+    expect(rounds.map((round) => round.seq)).toEqual([7, 11]);
+    join("h6", "10.5.6.0/24");
+    await clock.advance(0);
+    expect(kernel.state.routes.has("10.5.6.0/24 0")).toBe(true);
+    join("h7", "10.5.7.0/24");
+    await clock.advance(10);
+    expect(rounds).toHaveLength(3);
+    // It gathers, and ends all the same when it is told to.
+    await loop.stop();
+    expect(rounds).toHaveLength(3);
+  });
 });
 
 describe("healing", () => {

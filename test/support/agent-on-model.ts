@@ -19,6 +19,8 @@ export interface AgentOnModel {
   readonly misses: MissModel;
   /** What it logged, above debug. */
   readonly lines: readonly string[];
+  /** Each sequence that it took for applied. */
+  readonly applied: readonly number[];
 }
 
 export interface AgentOnModelOptions {
@@ -54,6 +56,7 @@ export async function agentOnModel(
   prepare(kernel);
   const misses = new MissModel(kernel, clock);
   const lines: string[] = [];
+  const applied: number[] = [];
   const note = (text: string, fields: object = {}): number =>
     lines.push(`${text} ${JSON.stringify(fields)}`);
   let ids = 0;
@@ -75,6 +78,7 @@ export async function agentOnModel(
       },
       logger: { debug: () => undefined, info: note, warn: note, error: note },
       newId: () => `id-${++ids}`,
+      onApplied: (seq) => applied.push(seq),
     },
     {
       fabric: "t",
@@ -89,5 +93,5 @@ export async function agentOnModel(
       marginSeconds: 600,
     },
   );
-  return { agent, client, kernel, misses, lines };
+  return { agent, client, kernel, misses, lines, applied };
 }

@@ -308,6 +308,24 @@ export function contractKernel(name: string, make: () => KernelUnderTest): void 
       expect(wakes).toBe(settled);
     });
 
+    test("wakes all who watch, and one when another has closed its watch", async () => {
+      await build();
+      await kernel.observe(scope);
+      const wakes = { one: 0, other: 0 };
+      const one = kernel.watch(() => wakes.one++);
+      const other = kernel.watch(() => wakes.other++);
+      foreign.delRoute("10.5.2.0/24");
+      await until(() => wakes.one > 0 && wakes.other > 0);
+      one.close();
+      one.close();
+      const before = { ...wakes };
+      foreign.delNeigh(dev, "10.5.2.0");
+      await until(() => wakes.other > before.other);
+      await kernel.observe(scope);
+      expect(wakes.one).toBe(before.one);
+      other.close();
+    });
+
     test("reads and sets values under /proc/sys, and leaves out missing ones", async () => {
       const path = "net/ipv4/ip_forward";
       for (const value of ["1", "0", "1"]) {

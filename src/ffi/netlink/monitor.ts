@@ -1,11 +1,14 @@
 // Tells that something in the kernel changed, without saying what: whoever is told looks again.
 // Notifications arrive through the event loop. Changes made through our own request socket are left
-// out: the kernel names their author; where it does not, `expected` tells.
+// out: the kernel names their author, and a filter there spares us those; where it does not,
+// `expected` tells.
 // A socket that was lost counts as a change.
 
 import { DecodeError } from "../layout.ts";
 import {
   AF_NETLINK,
+  attachFilter,
+  type BpfInstruction,
   bindNetlink,
   close,
   NativeError,
@@ -143,15 +146,14 @@ export class Monitor {
   }
 
   #matters(channel: Channel, frame: Frame): boolean {
-    const { interest, ownPort } = this.#options;
-    const wanted = interest();
+    const wanted = this.#options.interest();
     if (channel.protocol === NETLINK_NETFILTER) {
       const ours = frame.pid === this.#options.ownRulePort;
       if (ours || (frame.type & 0xff) === NFT_MSG_NEWGEN) return false;
       const table = nftables.read(frame).attrs.NFTA_TABLE;
       return wanted === null || table === undefined || wanted.tables.has(table);
     }
-    if (frame.pid === ownPort || this.#options.expected?.(frame) === true) return false;
+    if (this.#options.expected?.(frame) === true) return false;
     return wanted === null || routeMatters(frame, wanted);
   }
 
@@ -177,11 +179,24 @@ function routeMatters({ type, input, at, end }: Frame, wanted: Interest): boolea
   return true;
 }
 
+/** Lets through what has another author (nlmsg_pid, in the byte order of BPF). */
+function allBut(port: number): readonly BpfInstruction[] {
+  const swapped = new DataView(new ArrayBuffer(4));
+  swapped.setUint32(0, port, true);
+  return [
+    [0x20, 0, 0, 12], // ld [12]
+    [0x15, 0, 1, swapped.getUint32(0)], // jeq
+    [0x06, 0, 0, 0], // ret nothing
+    [0x06, 0, 0, 0xffff_ffff], // ret all of it
+  ];
+}
+
 /** A subscribed, non-blocking socket; null when the kernel does not have this family. */
 function subscribe(options: MonitorOptions, { protocol, groups }: Channel): number | null {
   const fd = withNetns(options.netns, () => openSocket(protocol));
   if (fd === null) return null;
   try {
+    if (protocol === NETLINK_ROUTE) attachFilter(fd, allBut(options.ownPort));
     forceBuffers(fd, options.receiveBuffer ?? RECEIVE_BUFFER);
     bindNetlink(fd);
     for (const group of groups) setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);

@@ -1,9 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { z } from "zod";
-import { conformance } from "../../src/events/conforms.ts";
-import { eventData, eventTypes } from "../../src/events/event.ts";
+import { eventTypes } from "../../src/events/event.ts";
+import { eventForms, MEMBER_KEYS } from "../../src/events/event-form.ts";
+import { eventData } from "../../src/events/event-schema.ts";
+import { type Test, testOf } from "../../src/events/form.ts";
 import { draft } from "../support/arbitraries.ts";
+import { formOf } from "../support/form-of-schema.ts";
+
+/** What is asked of a value first, by its schema. */
+function conformance(schema: z.ZodType): Test | null {
+  const form = formOf(schema);
+  return form === null ? null : testOf(form);
+}
 
 /** A value with one part exchanged, left out, added, or moved to the end. */
 function bent(value: unknown): fc.Arbitrary<unknown> {
@@ -41,6 +50,16 @@ function agrees(schema: z.ZodType, value: unknown): boolean {
   return true;
 }
 
+test("the forms of all events are those of their schemas", () => {
+  const derived = eventTypes.map((type) => [type, formOf(eventData[type]) ?? undefined] as const);
+  expect(derived).toEqual(eventTypes.map((type) => [type, eventForms[type]] as const));
+  // Also in their order, which toEqual does not compare.
+  expect(JSON.stringify(derived)).toBe(
+    JSON.stringify(eventTypes.map((type) => [type, eventForms[type]])),
+  );
+  expect(MEMBER_KEYS).toEqual(eventData.NodeJoined.keyof().options);
+});
+
 test("what conforms is accepted by the schema and given back as it is", () => {
   const case_ = draft.chain((each) => fc.tuple(fc.constant(each), bent(each.data)));
   fc.assert(
@@ -54,8 +73,7 @@ test("what conforms is accepted by the schema and given back as it is", () => {
 
 test("events as they are written need no more than that", () => {
   const understood = eventTypes.filter((type) => conformance(eventData[type]) !== null);
-  const others = ["FabricConfigured", "TokenCreated"] as const;
-  expect(understood).toEqual(eventTypes.filter((type) => !others.includes(type as never)));
+  expect(understood).toEqual(eventTypes.filter((type) => type !== "TokenCreated"));
   fc.assert(
     fc.property(draft, ({ type, data }) => {
       const read: unknown = JSON.parse(JSON.stringify(data));
@@ -72,6 +90,9 @@ describe("left to the schema itself", () => {
     ["a text that is changed", z.string().trim(), "x"],
     ["an object that lets others through", z.looseObject({ a: z.string() }), { a: "x" }],
     ["a pattern with a memory", z.string().regex(/x/g), "x"],
+    ["a number that may be a fraction", z.number(), 0.5],
+    ["two conditions", z.string().regex(/x/).regex(/y/), "xy"],
+    ["values of a record", z.record(z.string(), z.int()), { a: 1 }],
   ])("%s", (_, schema, value) => {
     expect(conformance(schema)).toBeNull();
     expect(schema.safeParse(value).success).toBe(true);
@@ -81,7 +102,7 @@ describe("left to the schema itself", () => {
 test.each([
   ["whole numbers", z.int().min(3).max(5), [3, 5], [2, 6, 3.5, Number.NaN, "3", null]],
   ["open ends", z.int().positive(), [1], [0, -1, 2 ** 53]],
-  ["numbers", z.number(), [0.5, -1], [Number.NaN, Number.POSITIVE_INFINITY, "1"]],
+  ["records", z.record(z.string(), z.unknown()), [{}, { a: 1 }], [[], null, "a"]],
   ["lengths", z.string().min(1).max(2), ["a", "ab"], ["", "abc", 1]],
   ["patterns", z.string().regex(/^a+$/), ["a"], ["b", ""]],
   ["conditions", z.string().refine((text) => text === "a"), ["a"], ["b"]],
@@ -93,4 +114,9 @@ test.each([
 ])("%s", (_, schema: z.ZodType, good: unknown[], bad: unknown[]) => {
   expect(good.map((value) => agrees(schema, value))).toEqual(good.map(() => true));
   expect(bad.map((value) => agrees(schema, value))).toEqual(bad.map(() => false));
+});
+
+test("a key that a schema leaves out has not the form", () => {
+  const value: unknown = JSON.parse('{"__proto__":1}');
+  expect(agrees(z.record(z.string(), z.unknown()), value)).toBe(false);
 });
