@@ -129,8 +129,8 @@ static int make_maps(struct fastpath *f)
 						inner);
 	if (rc >= 0)
 		f->counters = rc = bpf_map_create(NAME_COUNTERS, BPF_MAP_TYPE_PERCPU_ARRAY, 4,
-						  sizeof(struct hp_peer_counters), PEER_SLOTS_MAX,
-						  -1);
+						  sizeof(struct hp_peer_counters),
+						  PEER_SLOTS_MAX + 1, -1);
 	if (rc >= 0)
 		f->flows = rc = bpf_map_create(NAME_FLOWS, BPF_MAP_TYPE_LRU_HASH, 12, 8, FLOWS_MAX,
 					       -1);
@@ -261,42 +261,79 @@ void fastpath_attach(struct fastpath *f, const struct filter *filter,
 _Static_assert(HP_F_ENCAP == 1 << 10 && HP_F_DECAP == 1 << 13 && HP_F_RESIDENT == 1 << 14,
 	       "indices of errors");
 
-/** What both programs carried for the peer of @slot, over all CPUs, added to @into. */
-int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into)
+static struct hp_peer_counters *rows_of(const struct fastpath *f, uint32_t slot)
 {
-	struct hp_peer_counters *rows;
-	int rc;
+	struct hp_peer_counters *rows = calloc(f->cpus, sizeof(*rows));
 
-	if (f->counters < 0 || slot >= PEER_SLOTS_MAX)
-		return 0;
-	rows = calloc(f->cpus, sizeof(*rows));
-	if (!rows)
-		return -ENOMEM;
-	rc = bpf_map_lookup(f->counters, &slot, rows);
-	for (uint32_t i = 0; rc >= 0 && i < f->cpus; i++) {
+	if (rows && bpf_map_lookup(f->counters, &slot, rows) < 0)
+		memset(rows, 0, f->cpus * sizeof(*rows));
+	return rows;
+}
+
+static void rows_add(const struct fastpath *f, const struct hp_peer_counters *rows,
+		     struct hp_peer_counters *into)
+{
+	for (uint32_t i = 0; i < f->cpus; i++) {
 		into->tx_packets += rows[i].tx_packets;
 		into->tx_bytes += rows[i].tx_bytes;
 		into->rx_packets += rows[i].rx_packets;
 		into->rx_bytes += rows[i].rx_bytes;
 	}
-	free(rows);
-	return rc;
 }
 
-/** A slot that had another name before starts to count anew. */
+/** What both programs carried for the peer of @slot, over all CPUs, added to @into. */
+int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into)
+{
+	struct hp_peer_counters *rows;
+
+	if (f->counters < 0 || slot > SLOT_GONE)
+		return 0;
+	rows = rows_of(f, slot);
+	if (!rows)
+		return -ENOMEM;
+	rows_add(f, rows, into);
+	free(rows);
+	return 0;
+}
+
+/*
+ * Moves what @slot counted to those that are gone. The programs have no route with @slot any more:
+ * an update of a map of maps returns when those that run have ended (maybe_wait_bpf_programs of
+ * kernel/bpf/syscall.c). They never write the row of those that are gone.
+ */
+static void retire(const struct fastpath *f, uint32_t slot)
+{
+	struct hp_peer_counters *gone = rows_of(f, SLOT_GONE), *rows = rows_of(f, slot);
+	uint32_t at = SLOT_GONE;
+
+	if (gone && rows) {
+		rows_add(f, rows, &gone[0]);
+		memset(rows, 0, f->cpus * sizeof(*rows));
+		if (bpf_map_update(f->counters, &slot, rows) == 0)
+			(void)bpf_map_update(f->counters, &at, gone);
+	}
+	free(gone);
+	free(rows);
+}
+
+void fastpath_free_slot(struct fastpath *f, uint32_t slot)
+{
+	if (f->names < 0 || slot >= PEER_SLOTS_MAX)
+		return;
+	retire(f, slot);
+	f->ways[slot].addr = 0;
+	(void)bpf_map_delete(f->names, &slot);
+}
+
+/** A slot that had another name before, such as a killed predecessor's, starts to count anew. */
 int fastpath_name(const struct fastpath *f, uint32_t slot, const char *name)
 {
 	char value[HP_NAME_SIZE] = { 0 }, before[HP_NAME_SIZE];
-	struct hp_peer_counters *none;
 
 	if (f->names < 0 || slot >= PEER_SLOTS_MAX)
 		return 0;
 	memcpy(value, name, strnlen(name, HP_NAME_SIZE - 1));
-	if (bpf_map_lookup(f->names, &slot, before) == 0 && strncmp(before, value, HP_NAME_SIZE) != 0) {
-		none = calloc(f->cpus, sizeof(*none));
-		if (none)
-			(void)bpf_map_update(f->counters, &slot, none);
-		free(none);
-	}
+	if (bpf_map_lookup(f->names, &slot, before) == 0 && strncmp(before, value, HP_NAME_SIZE) != 0)
+		retire(f, slot);
 	return bpf_map_update(f->names, &slot, value);
 }

@@ -9,7 +9,10 @@
 
 /** Outer IPv4 and UDP header. */
 #define OUTER 28
-#define PEER_SLOTS_MAX 16384u
+/** Peers with a row of the counters in the kernel, and so with a path there. */
+#define PEER_SLOTS_MAX 16383u
+/** The last row has what slots counted before they were freed, so that totals never fall. */
+#define SLOT_GONE PEER_SLOTS_MAX
 
 /**
  * struct encap_key - key of the prefix map

@@ -18,7 +18,7 @@
 /* Everything else of the library stays hidden. */
 #define HP_API __attribute__((visibility("default")))
 
-#define HP_ABI_VERSION 3
+#define HP_ABI_VERSION 4
 
 /** Listening addresses of one tunnel: an IPv4 and an IPv6 one, and room for a second underlay. */
 #define HP_LISTEN_MAX 4
@@ -120,7 +120,7 @@ struct hp_endpoint {
  * struct hp_peer - a host at the other end
  * @endpoint: where its datagrams come from and go to
  * @capabilities: enum hp_capability
- * @slot: stable number of its counters; survives hp_set_peers
+ * @slot: number of its counters; its own until hp_free_slots
  */
 struct hp_peer {
 	struct hp_endpoint endpoint;
@@ -238,6 +238,11 @@ HP_API int hp_open(const struct hp_config *config, struct hp_status *status,
 HP_API int hp_adopted(struct hp_tunnel *tunnel, struct hp_adopted *into, uint32_t capacity);
 /** Writes the name of a slot where a successor finds it. */
 HP_API int hp_name_slot(struct hp_tunnel *tunnel, uint32_t slot, const char *name);
+/**
+ * Frees slots of peers that the last hp_set_peers did not have, for others to count anew. Those
+ * that a thread may still count for are moved to the front of @slots; returns how many.
+ */
+HP_API int hp_free_slots(struct hp_tunnel *tunnel, uint32_t *slots, uint32_t count);
 /** Attaches the programs in the kernel, or replaces a predecessor's, if wanted and possible. */
 HP_API int hp_accelerate(struct hp_tunnel *tunnel);
 /** Replaces peers and prefixes while packets flow. */

@@ -323,6 +323,7 @@ int fastpath_refresh(struct fastpath *f);
 int fastpath_counters(const struct fastpath *f, uint32_t slot, struct hp_peer_counters *into);
 int fastpath_adopted(const struct fastpath *f, struct hp_adopted *into, uint32_t capacity);
 int fastpath_name(const struct fastpath *f, uint32_t slot, const char *name);
+void fastpath_free_slot(struct fastpath *f, uint32_t slot);
 void fastpath_close(struct fastpath *f);
 
 /* resident.c: programs in the kernel that outlived their process. */

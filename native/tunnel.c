@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "bpf.h"
+#include "fastpath.h"
 #include "worker.h"
 
 static int config_check(const struct hp_config *c)
@@ -233,6 +233,33 @@ int hp_set_peers(struct hp_tunnel *t, const struct hp_peer *peers, uint32_t peer
 	return 0;
 }
 
+int hp_free_slots(struct hp_tunnel *t, uint32_t *slots, uint32_t count)
+{
+	bool *used = calloc((size_t)t->base_count + 1, sizeof(*used));
+	uint32_t busy = 0;
+
+	if (!used)
+		return (int)count;
+	reclaim(t);
+	for (const struct table *table = atomic_load(&t->table); table; table = table->next) {
+		for (uint32_t i = 0; i < table->peer_count; i++)
+			used[table->peers[i].slot] = true;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t slot = slots[i];
+
+		if (slot < t->base_count && used[slot]) {
+			slots[busy++] = slot;
+			continue;
+		}
+		if (slot < t->base_count)
+			memset(&t->base[slot], 0, sizeof(t->base[slot]));
+		fastpath_free_slot(&t->fast, slot);
+	}
+	free(used);
+	return (int)busy;
+}
+
 int hp_counters(struct hp_tunnel *t, uint64_t *into, uint32_t capacity)
 {
 	uint32_t n = capacity < HP_C_END ? capacity : HP_C_END;
@@ -248,6 +275,7 @@ int hp_counters(struct hp_tunnel *t, uint64_t *into, uint32_t capacity)
 		if (fastpath_counters(&t->fast, slot, &fast) < 0)
 			break;
 	}
+	(void)fastpath_counters(&t->fast, SLOT_GONE, &fast);
 	const uint64_t values[] = { fast.tx_packets, fast.tx_bytes, fast.rx_packets,
 				    fast.rx_bytes };
 	const uint32_t at[] = { HP_C_tx_encap_packets, HP_C_tx_encap_bytes, HP_C_rx_decap_packets,

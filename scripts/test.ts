@@ -8,6 +8,7 @@
 //   npm test -- unit -t "gap"             what follows the first option goes to `bun test`
 
 import { join } from "node:path";
+import { Stopwatch } from "../test/support/stopwatch.ts";
 import { endProcesses, leftovers, namespaces, RUN_VARIABLE } from "./test-leftovers.ts";
 import { closingLine, type Tally, tally } from "./test-summary.ts";
 import { select, TIERS, type Tier } from "./test-tiers.ts";
@@ -16,6 +17,7 @@ const ROOT = join(import.meta.dir, "..");
 const RUN = `${process.pid}-${Math.round(performance.timeOrigin)}`;
 const LEFTOVER_GRACE_MS = 3_000;
 const OUTPUT_GRACE_MS = 1_000;
+const LOOK_MS = 100;
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -53,10 +55,12 @@ async function runTier(tier: Tier, files: string[], options: string[]): Promise<
     stderr: "pipe",
   });
   let timedOut = false;
-  const timer = setTimeout(() => {
+  const watch = new Stopwatch();
+  const timer = setInterval(() => {
+    if (watch.freeMs() < tier.tierTimeoutMs) return;
     timedOut = true;
     endProcesses(RUN);
-  }, tier.tierTimeoutMs);
+  }, LOOK_MS);
   const stdout: string[] = [];
   const stderr: string[] = [];
   const output = Promise.all([
@@ -64,7 +68,7 @@ async function runTier(tier: Tier, files: string[], options: string[]): Promise<
     tee(child.stderr, process.stderr, stderr),
   ]);
   const exitCode = await child.exited;
-  clearTimeout(timer);
+  clearInterval(timer);
   // A process that outlived its test may hold the pipe open for ever; it is named below.
   await within(output, OUTPUT_GRACE_MS);
   const text = `${stdout.join("")}\n${stderr.join("")}`;

@@ -298,6 +298,7 @@ class HostAgent implements Agent {
       identity: options,
       tail,
       planner,
+      onDemand: () => this.onDemand,
       fileInPlace: () => this.subnetFile.inPlace(),
       stopping: () => this.stopping,
       healed: () => reporter.healed(),

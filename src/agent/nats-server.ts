@@ -37,7 +37,8 @@ export class NatsServerError extends Error {
 /** Debian installs it where a user's PATH does not look. */
 const SEARCH_PATH = "/usr/sbin:/usr/local/sbin:/usr/local/bin";
 const READY = "Server is ready";
-const READY_MS = 10_000;
+/** It reads its store first: a large one, or beside other work, takes tens of seconds. */
+const READY_MS = 60_000;
 const STOP_MS = 5000;
 const PORTS_POLL_MS = 2;
 

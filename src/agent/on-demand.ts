@@ -4,6 +4,9 @@
 // of the plan, so that the loop heals and corrects it like everything else; only the first answer
 // does not wait for a round. The kernel is the memory: a process that starts takes what it finds.
 //
+// What the kernel refuses is a problem of the host until it succeeds: what failed is tried again
+// with each tick.
+//
 // Invariant: nothing here waits for the log between a question and its answer.
 
 import type { Cidr } from "../events/address.ts";
@@ -41,6 +44,10 @@ const IDLE_MS = 600_000;
 const LOOKS = 10;
 /** Neighbour and entry of so many go in one chunk: no question can come between the two. */
 const AGED_AT_ONCE = 100;
+
+/** What is not done when the kernel fails. */
+const [UNHEARD, UNSERVED] = ["questions are not heard", "no answers are prepared"];
+const [UNTAKEN, UNREAD] = ["a question is not answered", "held entries are not read"];
 
 export interface OnDemandDeps {
   readonly kernel: MissKernel;
@@ -85,6 +92,10 @@ export class OnDemand {
   #followedSeq = -1;
   /** Questions came when none could be answered. */
   #unheard = false;
+  /** What failed last, by what is not done since. */
+  readonly #failures = new Map<string, string>();
+  /** Until the next tick. */
+  #isDeaf = false;
   #lookAtMs = 0;
 
   constructor(deps: OnDemandDeps) {
@@ -106,6 +117,12 @@ export class OnDemand {
     return { mode, held: this.held.size, hotPeers, path, ...this.#journal.counts() };
   }
 
+  /** What keeps entries from coming or going, in one line; null when nothing does. */
+  problem(): string | null {
+    const [first] = this.#failures;
+    return first === undefined ? null : `entries on demand: ${first.join(": ")}`;
+  }
+
   /** To be called before each plan: the log may have moved on. */
   follow(): void {
     const { tail, node } = this.#deps;
@@ -120,16 +137,42 @@ export class OnDemand {
       this.held.drop((subnet) => holderOf(state, node, subnet) === null);
     }
     if (!this.#adopted && tail.view().caughtUp) this.#adopt(state, backend);
-    this.#watch ??= this.#listen();
+    if (this.#watch === null && !this.#isDeaf) this.#listen();
     this.serve();
     if (this.#unheard && this.#deps.mayAnswer()) queueMicrotask(() => this.#recover());
   }
 
+  /** Whether `work` succeeded; `notDone` is the problem until it does. */
+  #succeeds(notDone: string, work: () => void): boolean {
+    try {
+      work();
+      this.#failures.delete(notDone);
+      return true;
+    } catch (error) {
+      this.#failures.set(notDone, error instanceof Error ? error.message : String(error));
+      return false;
+    }
+  }
+
+  /** What was told until now may be lost: it is found when the kernel is listened to again. */
+  #hush(): void {
+    this.#watch?.close();
+    this.#watch = null;
+    this.#prepared = new PreparedAnswers();
+    this.#preparedSeq = -1;
+    this.#adopted = false;
+    this.#isDeaf = true;
+  }
+
   /** To be called when the log moved on: the thread answers as it is now, or not at all. */
   serve(): void {
+    const watch = this.#watch;
+    if (watch !== null && !this.#succeeds(UNSERVED, () => this.#serve(watch))) this.#hush();
+  }
+
+  #serve(watch: MissWatch): void {
     const { tail, node, mayAnswer } = this.#deps;
-    const [watch, backend] = [this.#watch, this.#backend()];
-    if (watch === null) return;
+    const backend = this.#backend();
     const state = tail.state();
     if (this.#mayPrepare && this.#preparedSeq !== state.changedSeq) {
       if (watch.path.by === "thread") watch.prepare(this.#prepared.changes(state, node));
@@ -139,16 +182,26 @@ export class OnDemand {
     watch.drain();
   }
 
-  #listen(): MissWatch {
+  #listen(): void {
     const { kernel, logger } = this.#deps;
-    const watch = kernel.watchMisses({
-      onMiss: (miss) => this.#hear(miss),
-      onAnswered: (answered) => this.#noteAnswered(answered),
-      onGap: () => this.#recover(),
-    });
-    const { path } = watch;
-    if (path.by === "event-loop") logger.warn("no thread answers misses", { reason: path.reason });
-    return watch;
+    const open = (): void => {
+      const watch = kernel.watchMisses({
+        onMiss: (miss) => this.#told(() => this.#hear(miss)),
+        onAnswered: (answered) => this.#told(() => this.#noteAnswered(answered)),
+        onGap: () => this.#recover(),
+      });
+      this.#watch = watch;
+      const { path } = watch;
+      if (path.by === "thread") return;
+      logger.warn("no thread answers misses", { reason: path.reason });
+    };
+    this.#isDeaf = !this.#succeeds(UNHEARD, open);
+  }
+
+  /** Nothing that is told may be thrown at who tells it. */
+  #told(work: () => void): void {
+    if (this.#watch === null) return;
+    if (!this.#succeeds(UNTAKEN, work)) this.#hush();
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -160,6 +213,7 @@ export class OnDemand {
         this.#mayPrepare = true;
         this.serve();
       }
+      this.#retry();
       try {
         this.#age();
       } catch (error) {
@@ -168,6 +222,12 @@ export class OnDemand {
       await this.#speak();
     }
     this.#stop();
+  }
+
+  /** The next plan may be far. */
+  #retry(): void {
+    this.#isDeaf = false;
+    if (this.problem() !== null && this.#deps.mayAnswer()) this.follow();
   }
 
   #backend(): VxlanBackend | null {
@@ -181,23 +241,16 @@ export class OnDemand {
     this.#preparedSeq = -1;
     this.#mayPrepare = false;
     this.#adopted = false;
+    this.#isDeaf = false;
+    this.#failures.clear();
     this.held.drop(() => true);
   }
 
   /** What the kernel holds, whoever asked for it, stays until it is idle. */
   #adopt(state: Readonly<FabricState>, backend: VxlanBackend): void {
-    const { kernel, clock, node, logger } = this.#deps;
-    const nowMs = clock.nowMs();
-    try {
-      for (const { dev, ip, idleMs } of kernel.uses(devicesOf(backend))) {
-        const found = answerFor(state, node, dev, ip);
-        if (found !== null) this.held.use(found.subnet, nowMs - idleMs);
-      }
-    } catch (error) {
-      // Until then nothing is removed; the next plan tries again.
-      logger.warn("held entries not read", { reason: String(error) });
-      return;
-    }
+    const nowMs = this.#deps.clock.nowMs();
+    // Until then nothing is removed.
+    if (!this.#succeeds(UNREAD, () => this.#noteUses(state, backend, nowMs))) return;
     let usedMs = this.held.oldestMs(nowMs);
     for (const subnet of [...state.held.subnets].reverse()) {
       if (this.held.size >= backend.hotPeers) break;
@@ -209,7 +262,7 @@ export class OnDemand {
 
   /** Asks for whom the kernel waits and what it holds, instead of being told. */
   #recover(): void {
-    const { kernel, logger, mayAnswer, tail } = this.#deps;
+    const { kernel, mayAnswer, tail } = this.#deps;
     const backend = this.#backend();
     // Answers of the thread may be among what was not told.
     if (backend !== null && this.#adopted && this.#watch?.path.by === "thread") {
@@ -218,12 +271,9 @@ export class OnDemand {
     }
     this.#unheard = backend !== null && !mayAnswer();
     if (backend === null || this.#unheard) return;
-    try {
+    this.#unheard = !this.#succeeds(UNTAKEN, () => {
       for (const miss of kernel.pending(devicesOf(backend))) this.#hear(miss);
-    } catch (error) {
-      this.#unheard = true;
-      logger.warn("open questions not read", { reason: String(error) });
-    }
+    });
   }
 
   #hear(miss: Miss): void {
@@ -286,15 +336,11 @@ export class OnDemand {
   }
 
   #age(): void {
-    const { kernel, clock, tail, node, mayRemove, onUnfinished } = this.#deps;
+    const { clock, tail, mayRemove, onUnfinished } = this.#deps;
     const [backend, nowMs] = [this.#backend(), clock.nowMs()];
     if (backend === null || !this.#adopted || !mayRemove() || nowMs < this.#lookAtMs) return;
     this.#lookAtMs = nowMs + this.#idleMs / LOOKS;
-    const state = tail.state();
-    for (const { dev, ip, idleMs } of kernel.uses(devicesOf(backend))) {
-      const found = answerFor(state, node, dev, ip);
-      if (found !== null) this.held.use(found.subnet, nowMs - idleMs);
-    }
+    this.#noteUses(tail.state(), backend, nowMs);
     const ageing = { idleMs: this.#idleMs, keep: backend.hotPeers, most: AGED_AT_ONCE };
     const aged = this.held.age(nowMs, ageing);
     if (aged.length === 0) return;
@@ -302,11 +348,21 @@ export class OnDemand {
     onUnfinished();
   }
 
+  #noteUses(state: Readonly<FabricState>, backend: VxlanBackend, nowMs: number): void {
+    const { kernel, node } = this.#deps;
+    for (const { dev, ip, idleMs } of kernel.uses(devicesOf(backend))) {
+      const found = answerFor(state, node, dev, ip);
+      if (found !== null) this.held.use(found.subnet, nowMs - idleMs);
+    }
+  }
+
   async #speak(): Promise<void> {
     const { tail, node, speaker, maySpeak } = this.#deps;
     const { caughtUp, connected, damage } = tail.view();
     // A log that is not trusted is not written to either.
     if (!this.#adopted || !caughtUp || !connected || damage !== null || !maySpeak()) return;
+    // The last look may have shown answers of the thread before it told of them.
+    this.#watch?.drain();
     const state = tail.state();
     const peerOf = (subnet: Cidr) => holderOf(state, node, subnet);
     const draft = this.#journal.next(this.held.subnets(), state.held.subnets, peerOf);

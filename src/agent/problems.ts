@@ -21,9 +21,18 @@ export interface Symptoms {
    */
   readonly keep: string | null;
   readonly file: string | null;
+  readonly misses: string | null;
 }
 
-export function problemsOf({ tail, lostMs, plan, round, keep, file }: Symptoms): readonly string[] {
+export function problemsOf({
+  tail,
+  lostMs,
+  plan,
+  round,
+  keep,
+  file,
+  misses,
+}: Symptoms): readonly string[] {
   const found: string[] = [];
   if (tail.damage !== null) found.push(`frozen: ${tail.damage}`);
   const slowStart = !tail.caughtUp && lostMs >= OFFLINE_START_MS;
@@ -35,7 +44,8 @@ export function problemsOf({ tail, lostMs, plan, round, keep, file }: Symptoms):
   }
   if (keep !== null) found.push(keep);
   if (file !== null) found.push(file);
-  found.push(...(plan?.problems ?? []));
+  if (misses !== null) found.push(misses);
+  for (const problem of plan?.problems ?? []) found.push(problem);
   for (const { node, error } of plan?.peers ?? []) {
     if (error !== null) found.push(`peer ${node}: ${error}`);
   }

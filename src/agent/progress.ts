@@ -7,6 +7,7 @@ import type { Round } from "../reconcilers/loop.ts";
 import { type Found, foundOf, type Healed } from "./found.ts";
 import type { Logger } from "./logger.ts";
 import type { Identity } from "./member.ts";
+import type { OnDemand } from "./on-demand.ts";
 import type { Planner } from "./planner.ts";
 import { problemsOf } from "./problems.ts";
 import type { Health } from "./status.ts";
@@ -19,6 +20,7 @@ export interface ProgressDeps {
   readonly identity: Identity;
   readonly tail: Tail;
   readonly planner: Planner;
+  readonly onDemand: () => Pick<OnDemand, "problem">;
   readonly fileInPlace: () => boolean;
   readonly stopping: () => boolean;
   /** Objects put right since the process started. */
@@ -91,7 +93,7 @@ export class Progress {
   }
 
   problems(): readonly string[] {
-    const { tail, planner, clock } = this.#deps;
+    const { tail, planner, clock, onDemand } = this.#deps;
     const since = this.#lostSinceMs;
     return problemsOf({
       tail: tail.view(),
@@ -100,6 +102,7 @@ export class Progress {
       round: this.#round,
       keep: this.#keepProblem,
       file: this.#fileProblem,
+      misses: onDemand().problem(),
     });
   }
 

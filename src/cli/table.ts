@@ -7,7 +7,7 @@ export function tableLines(
 ): readonly string[] {
   const all = [header, ...rows];
   const widths = header.map((_, column) =>
-    Math.max(...all.map((row) => (row[column] ?? "").length)),
+    all.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
   );
   return all.map((row) =>
     row

@@ -3,7 +3,7 @@
 // subject, so that NATS permissions authenticate it; a reply inbox would let any host speak for
 // any.
 
-import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { z } from "zod";
 import { type AppliedAnswer, type Inquiry, QUESTION_MS_MAX } from "./inquiry.ts";
 import { nameToken } from "./name.ts";

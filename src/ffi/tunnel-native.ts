@@ -5,7 +5,7 @@
 import { CString, dlopen, type Pointer } from "bun:ffi";
 import { libraryPath } from "./native-library.ts";
 
-const ABI_VERSION = 3;
+const ABI_VERSION = 4;
 export const LISTEN_MAX = 4;
 export const QUEUES_MAX = 8;
 /** A prefix that is ours has this instead of a peer's index. */
@@ -26,6 +26,8 @@ export const CONFIG = {
   udpFds: 148,
 } as const;
 export const STATUS = { size: 80, wanted: 0, active: 4, error: 8, deviceError: 72, step: 76 };
+/** Peers with a lower slot may be carried in the kernel: PEER_SLOTS_MAX of native/fastpath.h. */
+export const KERNEL_SLOTS = 16_383;
 export const PEER_COUNTERS = { size: 32 } as const;
 export const ADOPTED = { size: 292, addr: 28, length: 32, name: 36 } as const;
 
@@ -37,6 +39,7 @@ const FUNCTIONS = {
   hp_open: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   hp_adopted: { args: ["u64", "ptr", "u32"], returns: "i32" },
   hp_name_slot: { args: ["u64", "u32", "ptr"], returns: "i32" },
+  hp_free_slots: { args: ["u64", "ptr", "u32"], returns: "i32" },
   hp_accelerate: { args: ["u64"], returns: "i32" },
   hp_set_peers: { args: ["u64", "ptr", "u32", "ptr", "u32"], returns: "i32" },
   hp_refresh: { args: ["u64"], returns: "i32" },

@@ -9,6 +9,7 @@
 
 import { NativeError } from "./libc.ts";
 import { withNetns } from "./netns.ts";
+import { PeerSlots } from "./peer-slots.ts";
 import {
   type AdoptedRow,
   decodeAdopted,
@@ -21,7 +22,15 @@ import {
   type TunnelPeer,
 } from "./tunnel-encode.ts";
 import { tunnelError } from "./tunnel-error.ts";
-import { ADOPTED, LISTEN_MAX, native, PEER_COUNTERS, QUEUES_MAX, STATUS } from "./tunnel-native.ts";
+import {
+  ADOPTED,
+  KERNEL_SLOTS,
+  LISTEN_MAX,
+  native,
+  PEER_COUNTERS,
+  QUEUES_MAX,
+  STATUS,
+} from "./tunnel-native.ts";
 
 export interface TunnelOptions {
   readonly device: string;
@@ -76,8 +85,7 @@ export class Tunnel {
   readonly device: string;
   readonly #netns: string | null;
   #handle: bigint | null;
-  readonly #slots = new Map<string, number>();
-  #nextSlot = 0;
+  readonly #slots = new PeerSlots(KERNEL_SLOTS);
 
   private constructor(device: string, netns: string | null, handle: bigint) {
     this.device = device;
@@ -100,7 +108,7 @@ export class Tunnel {
     }
     const tunnel = new Tunnel(device, netns, out[0] ?? 0n);
     try {
-      for (const { name, slot } of tunnel.#rows()) tunnel.#keepSlot(name, slot);
+      tunnel.#slots.adopt(tunnel.#rows());
       if (options.held !== true) {
         tunnel.setPeers(options.peers ?? [], options.own ?? []);
         tunnel.start();
@@ -157,7 +165,8 @@ export class Tunnel {
   setPeers(peers: readonly TunnelPeer[], own: readonly string[]): void {
     const names = new Set(peers.map(({ name }) => name));
     if (names.size !== peers.length) throw new RangeError("two peers have one name");
-    const records = encodePeers(peers, (name) => this.#slotOf(name));
+    this.#assignSlots(names);
+    const records = encodePeers(peers, (name) => this.#slots.of(name));
     const prefixes = encodePrefixes(peers, own);
     const done = native().call.hp_set_peers(
       this.#open(),
@@ -167,6 +176,7 @@ export class Tunnel {
       prefixes.count,
     );
     if (done < 0) throw new NativeError("hp_set_peers", -done);
+    this.#slots.retain(names);
   }
 
   /** Looks whether routes have changed, by which the programs in the kernel must go. */
@@ -175,19 +185,16 @@ export class Tunnel {
     if (done < 0) throw new NativeError("hp_refresh", -done);
   }
 
-  #slotOf(name: string): number {
-    const known = this.#slots.get(name);
-    if (known !== undefined) return known;
-    const slot = this.#nextSlot;
-    this.#keepSlot(name, slot);
-    const done = native().call.hp_name_slot(this.#open(), slot, Buffer.from(`${name}\0`));
-    if (done < 0) throw new NativeError("hp_name_slot", -done);
-    return slot;
-  }
-
-  #keepSlot(name: string, slot: number): void {
-    this.#slots.set(name, slot);
-    this.#nextSlot = Math.max(this.#nextSlot, slot + 1);
+  /** A slot is written down for a successor before packets are counted there. */
+  #assignSlots(names: ReadonlySet<string>): void {
+    this.#slots.free((slots) => {
+      const busy = Uint32Array.from(slots);
+      return busy.subarray(0, native().call.hp_free_slots(this.#open(), busy, busy.length));
+    });
+    for (const [name, slot] of this.#slots.assign(names)) {
+      const done = native().call.hp_name_slot(this.#open(), slot, Buffer.from(`${name}\0`));
+      if (done < 0) throw new NativeError("hp_name_slot", -done);
+    }
   }
 
   counters(): TunnelCounters {
@@ -201,11 +208,11 @@ export class Tunnel {
 
   #peerCounters(): Map<string, PeerCounters> {
     const words = PEER_COUNTERS.size / 8;
-    const values = new BigUint64Array(Math.max(1, this.#nextSlot) * words);
-    native().call.hp_peer_counters(this.#open(), values, this.#nextSlot);
+    const values = new BigUint64Array(Math.max(1, this.#slots.end) * words);
+    native().call.hp_peer_counters(this.#open(), values, this.#slots.end);
     const at = (index: number) => Number(values[index] ?? 0n);
     const peers = new Map<string, PeerCounters>();
-    for (const [name, slot] of this.#slots) {
+    for (const [name, slot] of this.#slots.held()) {
       const base = slot * words;
       peers.set(name, {
         txPackets: at(base),

@@ -18,6 +18,9 @@ const STANDINGS = ["plain", "accepted", "refused"] as const;
 /** Plain is accepted too, and stored in the words it is shown in (plain-line.ts). */
 export type Standing = (typeof STANDINGS)[number];
 
+/** The log's own, or newest first. */
+export type Order = "asc" | "desc";
+
 /** 0-based chunk that `seq` is in. */
 export function chunkOf(seq: number): number {
   return Math.floor((seq - 1) / CHUNK);
@@ -57,12 +60,17 @@ export class Journal {
     return eventTypes[((this.#bytes[seq - 1] ?? 0) & TYPE_MASK) - 1] ?? null;
   }
 
-  /** Finds the first sequence from `from` to `last` of one of these types; of any if none. */
-  finder(types: readonly EventType[]): (from: number, last: number) => number | null {
-    if (types.length === 0) return (from, last) => (from <= last ? from : null);
+  /**
+   * Finds the first sequence from `from` to `last`, which may be before it, of one of these types;
+   * of any if none.
+   */
+  finder(types: readonly EventType[], order: Order): (from: number, last: number) => number | null {
+    const step = order === "asc" ? 1 : -1;
+    const isWithin = (seq: number, last: number): boolean => (last - seq) * step >= 0;
+    if (types.length === 0) return (from, last) => (isWithin(from, last) ? from : null);
     const codes = new Set(types.map((type) => eventTypes.indexOf(type) + 1));
     return (from, last) => {
-      for (let seq = from; seq <= last; seq++) {
+      for (let seq = from; isWithin(seq, last); seq += step) {
         if (codes.has((this.#bytes[seq - 1] ?? 0) & TYPE_MASK)) return seq;
       }
       return null;

@@ -9,7 +9,7 @@ import { accepted } from "../events/verdict.ts";
 import type { Chunk } from "./chunk.ts";
 import { eventDocument } from "./event-view.ts";
 import type { History } from "./history.ts";
-import { CHUNK, chunkOf } from "./journal.ts";
+import { chunkOf, type Order } from "./journal.ts";
 
 export interface PageQuery {
   readonly from: number;
@@ -17,12 +17,22 @@ export interface PageQuery {
   /** Empty for all. */
   readonly types: readonly EventType[];
   readonly limit: number;
+  readonly order: Order;
 }
 
 export interface Page {
+  /** In the order asked for. */
   readonly lines: readonly string[];
-  /** Where the next page begins, or null when there is nothing more up to `last`. */
+  /** Where the next page begins, or null when there is nothing more. */
   readonly next: number | null;
+}
+
+/** What is left of a query after a page. */
+export function restOf<Q extends Pick<PageQuery, "from" | "last" | "order">>(
+  query: Q,
+  next: number,
+): Q {
+  return query.order === "asc" ? { ...query, from: next } : { ...query, last: next };
 }
 
 export class Pages {
@@ -35,21 +45,20 @@ export class Pages {
   }
 
   /** Throws LogError. */
-  async page({ from, last, types, limit }: PageQuery): Promise<Page> {
+  async page({ from, last, types, limit, order }: PageQuery): Promise<Page> {
     const { journal, records } = this.#history;
     const lines: string[] = [];
-    const find = journal.finder(types);
-    let seq = find(from, last);
+    const find = journal.finder(types, order);
+    const [begin, end, step] = order === "asc" ? [from, last, 1] : [last, from, -1];
+    let seq = find(begin, end);
     while (seq !== null && lines.length < limit) {
       const index = chunkOf(seq);
-      const chunk = await records.chunk(index);
-      const end = Math.min(last, (index + 1) * CHUNK);
       const wanted: number[] = [];
-      while (seq !== null && seq <= end && lines.length + wanted.length < limit) {
+      while (seq !== null && chunkOf(seq) === index && lines.length + wanted.length < limit) {
         wanted.push(seq);
-        seq = find(seq + 1, last);
+        seq = find(seq + step, end);
       }
-      lines.push(...(await this.#lines(chunk, wanted)));
+      lines.push(...(await this.#lines(await records.chunk(index), wanted)));
     }
     return { lines, next: seq };
   }
@@ -57,7 +66,9 @@ export class Pages {
   async #lines(chunk: Chunk, wanted: readonly number[]): Promise<string[]> {
     const { journal } = this.#history;
     const isKnown = (seq: number): boolean => chunk.lines.has(seq);
-    const refused = wanted.filter((seq) => journal.standing(seq) === "refused" && !isKnown(seq));
+    const refused = wanted
+      .filter((seq) => journal.standing(seq) === "refused" && !isKnown(seq))
+      .sort((a, b) => a - b);
     const judged = await this.#fold(refused[0] ?? 0, refused.at(-1) ?? -1);
     return wanted.map((seq) => {
       const type = journal.type(seq);

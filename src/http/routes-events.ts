@@ -5,7 +5,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { guarded } from "./auth.ts";
 import type { HookDeps } from "./deps.ts";
 import { madeGarbage } from "./garbage.ts";
-import type { PageQuery } from "./pages.ts";
+import { type PageQuery, restOf } from "./pages.ts";
 import { Problem } from "./problem.ts";
 import { createRouter } from "./router.ts";
 import { eventSchema, eventTypeSchema, pageSchema } from "./schema-event.ts";
@@ -27,6 +27,10 @@ const query = z.strictObject({
       items: { $ref: "#/components/schemas/EventType" },
       description: "Only these types; repeatable",
     }),
+  order: z
+    .enum(["asc", "desc"])
+    .optional()
+    .openapi({ description: "The log's order (default), or desc: newest first" }),
   limit: numberParam(1, LIMIT_MAX, `Events per page (default: ${LIMIT}); NDJSON: all`).optional(),
 });
 
@@ -40,7 +44,7 @@ function route(deps: HookDeps) {
     request: { query },
     responses: {
       200: {
-        description: "Events in the log's order",
+        description: "Events in the order asked for",
         content: {
           "application/json": { schema: pageSchema },
           [NDJSON]: { schema: eventSchema.openapi({ description: "One on each line" }) },
@@ -55,7 +59,7 @@ export function eventRoutes(deps: HookDeps) {
   const { follower, history, pages } = deps;
 
   return createRouter().openapi(route(deps), async (c) => {
-    const { from, to, type = [], limit } = c.req.valid("query");
+    const { from, to, type = [], limit, order = "asc" } = c.req.valid("query");
     const first = from === undefined ? 1 : await history.resolveFrom({ name: "from", point: from });
     let last: number;
     if (to === undefined) {
@@ -70,7 +74,7 @@ export function eventRoutes(deps: HookDeps) {
     const head = follower.state().seq;
     c.header("heddle-seq", String(head));
     c.header("vary", "accept");
-    const range = { from: first, last, types: type };
+    const range = { from: first, last, types: type, order };
     if (wantsLines(c.req.header("accept"))) {
       c.env?.keepOpen?.();
       const body = linesOf(range, limit ?? Number.POSITIVE_INFINITY);
@@ -86,16 +90,16 @@ export function eventRoutes(deps: HookDeps) {
   /** Page by page as the client takes them: a slow one holds one page in memory. */
   function linesOf(range: Omit<PageQuery, "limit">, limit: number): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder();
-    let next: number | null = range.from;
+    let rest: typeof range | null = range;
     let left = limit;
     return new ReadableStream({
       async pull(controller) {
-        if (next === null || left <= 0) return controller.close();
-        const page = await pages.page({ ...range, from: next, limit: Math.min(left, LIMIT_MAX) });
-        next = page.next;
+        if (rest === null || left <= 0) return controller.close();
+        const page = await pages.page({ ...rest, limit: Math.min(left, LIMIT_MAX) });
+        rest = page.next === null ? null : restOf(rest, page.next);
         left -= page.lines.length;
         if (page.lines.length > 0) controller.enqueue(encoder.encode(`${page.lines.join("\n")}\n`));
-        if (next === null || left <= 0) controller.close();
+        if (rest === null || left <= 0) controller.close();
       },
     });
   }

@@ -125,7 +125,13 @@ class Frames {
     const { pages, follower } = this.#deps;
     const last = Math.min(follower.state().seq, this.#next + PAGE - 1);
     if (last < this.#next) return "";
-    const range = { from: this.#next, last, types: [...this.#types], limit: PAGE };
+    const range = {
+      from: this.#next,
+      last,
+      types: [...this.#types],
+      limit: PAGE,
+      order: "asc",
+    } as const;
     const { lines } = await pages.page(range);
     this.#next = last + 1;
     return lines.map((text) => frame(seqOf(text), text)).join("");

@@ -31,7 +31,9 @@ export const eventSchema = z
 export const pageSchema = z
   .object({
     events: z.array(eventSchema),
-    next: z.int().nullable().openapi({ description: "`from` of the next page; null at the end" }),
+    next: z.int().nullable().openapi({
+      description: "`from` of the next page, with order=desc its `to`; null at the end",
+    }),
     head: z.int().openapi({ description: "Last sequence of the log" }),
   })
   .openapi("EventPage");

@@ -42,6 +42,8 @@ import {
 import type { MissKernel } from "./miss.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
+const NOTHING: Promise<readonly OpOutcome[]> = Promise.resolve([]);
+
 /** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
 const SYSCTL_LOOK_MS = 1000;
 
@@ -159,11 +161,11 @@ export class NetlinkKernel implements Kernel {
         batch.push(op);
         continue;
       }
-      outcomes.push(...(await this.#batch(devices, batch)));
+      for (const outcome of await this.#batch(devices, batch)) outcomes.push(outcome);
       batch = [];
       outcomes.push(await this.#applyOne(devices, op));
     }
-    outcomes.push(...(await this.#batch(devices, batch)));
+    for (const outcome of await this.#batch(devices, batch)) outcomes.push(outcome);
     if (outcomes.some((outcome) => !outcome.ok)) this.#freshDevices();
     return outcomes;
   }
@@ -177,8 +179,8 @@ export class NetlinkKernel implements Kernel {
     return this.#devices;
   }
 
-  async #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
-    if (ops.length === 0) return [];
+  #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
+    if (ops.length === 0) return NOTHING;
     for (const op of ops) {
       if (op.noun !== "fdb" && op.noun !== "neigh") continue;
       const index = devices.indexOf(op.object.dev);
@@ -188,7 +190,7 @@ export class NetlinkKernel implements Kernel {
     const removes = ops.some(
       ({ verb, noun }) => verb === "del" && (noun === "neigh" || noun === "fdb"),
     );
-    return await (removes && this.#misses !== null ? this.#misses.withhold(run) : run());
+    return removes && this.#misses !== null ? this.#misses.withhold(run) : run();
   }
 
   async #applyOne(devices: Devices, op: Exclude<Op, BatchOp>): Promise<OpOutcome> {

@@ -106,7 +106,12 @@ export class TunnelKernel implements Kernel, TunnelView {
     return { ...found, links, peers: new Map(this.#peers) };
   }
 
-  async apply(ops: readonly Op[]): Promise<readonly OpOutcome[]> {
+  apply(ops: readonly Op[]): Promise<readonly OpOutcome[]> {
+    const foreign = ops.every((op) => op.noun !== "peer" && !isTun(op));
+    return foreign ? this.#inner.apply(ops) : this.#applyEach(ops);
+  }
+
+  async #applyEach(ops: readonly Op[]): Promise<readonly OpOutcome[]> {
     const outcomes: OpOutcome[] = [];
     for (let at = 0; at < ops.length; ) {
       const first = ops[at];
@@ -122,7 +127,8 @@ export class TunnelKernel implements Kernel, TunnelView {
         if (op === undefined || isTun(op) || (op.noun === "peer") !== isPeer) break;
       }
       const run = ops.slice(at, end);
-      outcomes.push(...(isPeer ? this.#applyPeers(run) : await this.#inner.apply(run)));
+      const done = isPeer ? this.#applyPeers(run) : await this.#inner.apply(run);
+      for (const outcome of done) outcomes.push(outcome);
       at = end;
     }
     return outcomes;

@@ -1,10 +1,20 @@
 // The log as a timeline, newest first, each event in its place: a row is a sequence. Choosing one
 // shows the network right after it.
 
+import { useEffect } from "preact/hooks";
 import type { Draft, EventType } from "../events/event.ts";
 import { summaryOf } from "../events/summary.ts";
-import type { EventRow } from "./event-pages.ts";
-import { chosenTypes, events, eventsLoaded, filtered, head, show, shownSeq } from "./store.ts";
+import { type EventRow, type Filtered, hasRoom } from "./event-pages.ts";
+import {
+  chosenTypes,
+  events,
+  eventsLoaded,
+  filtered,
+  head,
+  loadOlder,
+  show,
+  shownSeq,
+} from "./store.ts";
 import { clockTime, shortTime } from "./time.ts";
 import { VirtualList } from "./virtual-list.tsx";
 
@@ -90,22 +100,32 @@ function WholeLog() {
 
 function Chosen() {
   const at = shownSeq.value;
-  const list = filtered.value ?? [];
+  const list = filtered.value;
+  const rows = list?.rows ?? [];
+  const more = list !== null && hasRoom(list);
   return (
     <VirtualList
       label="Events of the types chosen, newest first"
-      total={list.length}
+      total={rows.length + (more ? 1 : 0)}
       rowHeight={ROW_HEIGHT}
       row={(index) => {
-        const event = list[list.length - 1 - index];
-        return event && <EventLine seq={event.seq} event={event} shown={event.seq === at} />;
+        const event = rows[rows.length - 1 - index];
+        if (event === undefined) return <Older list={list} />;
+        return <EventLine seq={event.seq} event={event} shown={event.seq === at} />;
       }}
     />
   );
 }
 
-function found(list: readonly EventRow[] | null): string {
-  return list === null ? "looking" : `${list.length} of them`;
+/** The end of the list, from where it goes on when it comes into sight. */
+function Older({ list }: { readonly list: Filtered | null }) {
+  useEffect(() => void loadOlder(), [list]);
+  return <span class="hint">older ones …</span>;
+}
+
+function found(list: Filtered | null): string {
+  if (list === null) return "looking";
+  return list.older === null ? `${list.rows.length} of them` : `the last ${list.rows.length}`;
 }
 
 interface EventLineProps {

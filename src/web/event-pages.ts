@@ -10,6 +10,12 @@ export interface EventRow {
   readonly verdict: { readonly kind: string; readonly reason?: string };
 }
 
+/** An answer of the server. */
+export interface EventPage {
+  readonly events: readonly EventRow[];
+  readonly next: number | null;
+}
+
 const PAGE_ROWS = 200;
 const PAGES_MAX = 60;
 const RETRY_MS = 1000;
@@ -17,13 +23,30 @@ const RETRY_MS = 1000;
 /** Events of one type that the page holds at most. */
 export const FILTERED_MAX = 20_000;
 
-/**
- * The list and those of the events that come after it, both in the order of the log; of too many
- * the oldest go.
- */
-export function followedBy(list: readonly EventRow[], events: readonly EventRow[]): EventRow[] {
-  const last = list.at(-1)?.seq ?? 0;
-  return [...list, ...events.filter(({ seq }) => seq > last)].slice(-FILTERED_MAX);
+/** The newest events of the types that are chosen, without a hole. */
+export interface Filtered {
+  /** In the order of the log. */
+  readonly rows: readonly EventRow[];
+  /** Where those before them end, or null when there are none. */
+  readonly older: number | null;
+}
+
+/** With those of the events that come after it, in the log's order; of too many the oldest go. */
+export function followedBy({ rows, older }: Filtered, events: readonly EventRow[]): Filtered {
+  const last = rows.at(-1)?.seq ?? 0;
+  const all = [...rows, ...events.filter(({ seq }) => seq > last)];
+  const dropped = all.length - FILTERED_MAX;
+  if (dropped <= 0) return { rows: all, older };
+  return { rows: all.slice(dropped), older: all[dropped - 1]?.seq ?? older };
+}
+
+/** With a page of what comes before it, newest first. */
+export function precededBy({ rows }: Filtered, page: EventPage): Filtered {
+  return { rows: [...page.events.toReversed(), ...rows], older: page.next };
+}
+
+export function hasRoom({ rows, older }: Filtered): boolean {
+  return older !== null && rows.length < FILTERED_MAX;
 }
 
 export interface EventPages {

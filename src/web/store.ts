@@ -4,7 +4,15 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { StateDocument } from "../events/state-document.ts";
 import { ApiError, getJson, keepToken } from "./api.ts";
-import { createEventPages, type EventRow, FILTERED_MAX, followedBy } from "./event-pages.ts";
+import {
+  createEventPages,
+  type EventPage,
+  type EventRow,
+  type Filtered,
+  followedBy,
+  hasRoom,
+  precededBy,
+} from "./event-pages.ts";
 import { streamEvents } from "./event-stream.ts";
 import { type HostProgress, hostRows } from "./hosts.ts";
 import { createLatest } from "./latest.ts";
@@ -13,6 +21,9 @@ import { formatView, parseView, type View } from "./view.ts";
 /** The live end is drawn again at most this often, however fast events come. */
 const REDRAW_MS = 500;
 const PROGRESS_MS = 2000;
+const RETRY_MS = 1000;
+
+const NOTHING: Filtered = { rows: [], older: null };
 
 const view = signal<View>(parseView(location.search));
 // One by one, so that what shows the host is not drawn again when the slider moves.
@@ -50,28 +61,42 @@ export const events = createEventPages({
   },
 });
 
-/** Events of the types that are chosen, oldest first; null while they are looked for. */
-export const filtered = signal<readonly EventRow[] | null>(null);
+/** Null while they are looked for. */
+export const filtered = signal<Filtered | null>(null);
 
-const searches = createLatest<string, readonly EventRow[]>({
-  load: loadTypes,
+const searches = createLatest<string, Filtered>({
+  load: async (types) => precededBy(NOTHING, await loadTypes(types, null)),
   onLoaded: (found, types) => {
-    if (types === chosenTypes.peek()) filtered.value = followedBy(found, filtered.peek() ?? []);
+    const live = filtered.peek()?.rows ?? [];
+    if (types === chosenTypes.peek()) filtered.value = followedBy(found, live);
   },
   onFailed: (error) => fail(error),
 });
 
-async function loadTypes(types: string): Promise<readonly EventRow[]> {
+function loadTypes(types: string, to: number | null): Promise<EventPage> {
   const wanted = new URLSearchParams(types.split(" ").map((type) => ["type", type]));
-  const found: EventRow[] = [];
-  let next: number | null = 1;
-  while (next !== null && found.length < FILTERED_MAX) {
-    const path: string = `/v1/events?${wanted}&from=${next}&limit=1000`;
-    const page: { events: EventRow[]; next: number | null } = await getJson(path);
-    found.push(...page.events);
-    next = page.next;
-  }
-  return found;
+  const end = to === null ? "" : `&to=${to}`;
+  return getJson(`/v1/events?${wanted}${end}&order=desc&limit=1000`);
+}
+
+let loadingOlder = false;
+
+/** To be called when the end of the list comes into sight. */
+export async function loadOlder(): Promise<void> {
+  const [types, list] = [chosenTypes.peek(), filtered.peek()];
+  if (loadingOlder || list === null || !hasRoom(list)) return;
+  loadingOlder = true;
+  const page = await loadTypes(types, list.older).catch(async (error: unknown) => {
+    fail(error);
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    return null;
+  });
+  loadingOlder = false;
+  const now = filtered.peek();
+  if (now === null) return;
+  const isSame = types === chosenTypes.peek() && now.older === list.older;
+  // In any case it is drawn again, and asks again if its end is in sight still.
+  filtered.value = page !== null && isSame ? precededBy(now, page) : { ...now };
 }
 
 const moments = createLatest<number | null, StateDocument & { readonly time: string | null }>({
@@ -140,7 +165,7 @@ function follow(): void {
     onEvent: (event) => {
       events.add(event);
       head.value = event.seq;
-      if (isChosen(event)) filtered.value = followedBy(filtered.peek() ?? [], [event]);
+      if (isChosen(event)) filtered.value = followedBy(filtered.peek() ?? NOTHING, [event]);
       redraw();
     },
     onTrouble: (reason) => {

@@ -4,6 +4,8 @@ import { createProblemLog } from "../../src/agent/problem-log.ts";
 import { problemsOf, type Symptoms } from "../../src/agent/problems.ts";
 import type { TailView } from "../../src/agent/tail.ts";
 import { LogError } from "../../src/events/log.ts";
+import { desired } from "../../src/reconcilers/desired.ts";
+import { history } from "../support/history.ts";
 import { manualClock } from "../support/manual-clock.ts";
 
 const away: TailView = {
@@ -68,6 +70,7 @@ const well: Symptoms = {
   round: null,
   keep: null,
   file: null,
+  misses: null,
 };
 
 test.each([
@@ -96,6 +99,12 @@ test.each([
   ],
 ])("the problems when %s", (_, part, wanted) => {
   expect(problemsOf({ ...well, ...part })).toEqual(wanted);
+});
+
+test("a plan may have more problems than a call takes arguments", () => {
+  const problems = Array.from({ length: 1_000_000 }, () => "problem");
+  const plan = { ...desired(history("t").state(), "h1"), problems };
+  expect(problemsOf({ ...well, plan })).toHaveLength(1_000_000);
 });
 
 test("a problem is logged once when it begins and once when it is over", () => {

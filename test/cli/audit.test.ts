@@ -38,7 +38,7 @@ beforeAll(async () => {
   await honest.connection.createStream(1);
   await storeSample(honest.connection, "sample");
   await honest.signed(SAMPLE_HEAD);
-}, LIMIT_MS);
+});
 
 afterAll(async () => {
   await honest.stop();

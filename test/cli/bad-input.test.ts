@@ -145,7 +145,7 @@ test("bad input gets one line and the right exit code, and changes nothing", asy
   expect((await connection.log.info()).lastSeq).toBe(SAMPLE_HEAD);
   const other = await nats.connect("cluster");
   await expect(other.log.info()).rejects.toThrow();
-}, 60_000);
+});
 
 test("an environment form is checked like its flag and named in the line", async () => {
   const env = { HEDDLE_NATS: nats.url, HEDDLE_FABRIC: "bad", HEDDLE_AT: "soon" };

@@ -41,4 +41,4 @@ test("events --follow goes on where it stood after the server was away", async (
     child?.kill("SIGKILL");
     await nats.close();
   }
-}, 20_000);
+});

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { firstLine } from "../support/first-line.ts";
 import { TestNats } from "../support/nats.ts";
 import { heddle, spawnHeddle } from "./heddle.ts";
 
@@ -23,10 +24,10 @@ test("serves on the port that the kernel chose, until it is asked to end", async
     ...["--log-format", "json"],
   ]);
   try {
-    const reader = child.stderr.getReader();
-    const { value } = await reader.read();
-    reader.releaseLock();
-    const line = JSON.parse(new TextDecoder().decode(value)) as { msg: string; url: string };
+    const line = JSON.parse(await firstLine(child.stderr, "listening")) as {
+      msg: string;
+      url: string;
+    };
     expect(line).toMatchObject({ msg: "listening", fabric: "web" });
     const answer = await fetch(`${line.url}/healthz`);
     expect(await answer.json()).toEqual({ ok: true });

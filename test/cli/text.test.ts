@@ -29,3 +29,8 @@ test("columns are as wide as their widest cell and lines end without blanks", ()
     "longer  -            x",
   ]);
 });
+
+test("a table may have more rows than a call takes arguments", () => {
+  const rows = Array.from({ length: 1_000_000 }, () => ["a"]);
+  expect(tableLines(["NODE"], rows)).toHaveLength(1_000_001);
+});

@@ -74,10 +74,13 @@ test("into a pipe goes one line for each change, also when the agent goes and co
     await lines(4);
     child.kill("SIGINT");
     expect(await child.exited).toBe(0);
-    expect(printed().split("\n")).toEqual([
+    const away = /^agent at .* cannot be reached: /;
+    // A socket whose listener goes is there a moment longer than the listener: two reasons.
+    const told = printed().split("\n");
+    expect(told.filter((line, i) => !away.test(line) || !away.test(told[i - 1] ?? ""))).toEqual([
       "n1 ready, seq 3/3, lease -, peers 0/0",
       "n1 degraded, seq 3/3, lease -, peers 0/0: no \\u001b[2J",
-      expect.stringMatching(/^agent at .* cannot be reached: /),
+      expect.stringMatching(away),
       "n1 ready, seq 3/3, lease -, peers 0/0",
       "",
     ]);
@@ -85,7 +88,7 @@ test("into a pipe goes one line for each change, also when the agent goes and co
     child.kill("SIGKILL");
     await child.exited;
   }
-}, 20_000);
+});
 
 test("as JSON each change is a document of its own", async () => {
   const child = spawnHeddle(["status", "--watch", "--json", "--socket", socket]);
@@ -126,4 +129,4 @@ test("a terminal shows the whole status, drawn anew when it changes and cut to f
     child.kill("SIGKILL");
     await child.exited;
   }
-}, 20_000);
+});

@@ -1,14 +1,13 @@
 // `heddle dev` as its user meets it: what it prints works when copied, and whatever way it ends,
 // nothing stays behind.
 
-import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROGRAM, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
-
-setDefaultTimeout(60_000);
+import { Stopwatch } from "../support/stopwatch.ts";
 
 const running = new Set<Bun.Subprocess>();
 
@@ -71,10 +70,10 @@ const HEALED_MS = 5000;
 
 /** One command breaks something: until it is put right, status ends with 1. */
 function runUntilWell(command: string) {
-  const untilMs = performance.now() + HEALED_MS;
+  const watch = new Stopwatch();
   for (;;) {
     const done = Bun.spawnSync(["sh", "-c", command]);
-    if (done.exitCode === 0 || performance.now() > untilMs) return done;
+    if (done.exitCode === 0 || watch.freeMs() > HEALED_MS) return done;
   }
 }
 

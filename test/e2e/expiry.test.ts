@@ -33,7 +33,6 @@ for (const cut of CUTS) {
   test.concurrent.skipIf(!canRun)(
     `while ${cut.name}, its subnet goes to another host, and it comes back with a new one`,
     () => withFabric({ hosts: 4 }, (fabric) => loseSubnet(fabric, cut)),
-    90_000,
   );
 }
 

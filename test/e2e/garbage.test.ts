@@ -20,10 +20,8 @@ interface Garbage {
   readonly reason: RegExp;
 }
 
-test.skipIf(!canRun)(
-  "garbage in the log is quarantined, shown, and changes no host",
-  () => withFabric({ hosts: 3 }, suffer),
-  60_000,
+test.skipIf(!canRun)("garbage in the log is quarantined, shown, and changes no host", () =>
+  withFabric({ hosts: 3 }, suffer),
 );
 
 async function suffer(fabric: TestFabric): Promise<void> {

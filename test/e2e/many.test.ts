@@ -20,7 +20,6 @@ test.skipIf(!canRun)(
       await fabric.init(ROOMY);
       await startAll(fabric);
     }),
-  150_000,
 );
 
 test.skipIf(!canRun)(
@@ -32,7 +31,6 @@ test.skipIf(!canRun)(
       expect([...subnets].sort()).toEqual(HOSTS.map((_, i) => `10.6.${i + 1}.0/24`).sort());
       await oneMore(fabric);
     }),
-  150_000,
 );
 
 async function startAll(fabric: TestFabric): Promise<ReadonlySet<string>> {

@@ -56,7 +56,7 @@ test.if(canRun)("an agent's figures are those of its kernel and its log", async 
   // A host that was repaired says so in the log, up to a second later.
   await until("the log is quiet", LIMIT_MS, () => {
     metrics = scrape();
-    head = fabric.events().at(-1)?.seq ?? 0;
+    head = fabric.head();
     return metrics.value("heddle_agent_applied_sequence") === head;
   });
   expect(metrics.value("heddle_agent_info", { node: "h1", backend: "vxlan" })).toBe(1);

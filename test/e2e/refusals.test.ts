@@ -66,7 +66,6 @@ test.concurrent.skipIf(!canRun)(
         expect(whole(fabric)).toEqual(before);
       }
     }),
-  60_000,
 );
 
 test.concurrent.skipIf(!canRun)(
@@ -84,7 +83,6 @@ test.concurrent.skipIf(!canRun)(
         expect(whole(fabric)).toEqual(before);
       }
     }),
-  30_000,
 );
 
 test.concurrent.skipIf(!canRun)(
@@ -100,13 +98,11 @@ test.concurrent.skipIf(!canRun)(
       const none = fabric.heddle("nodes");
       expect(none).toEqual({ code: 3, out: "", err: oneLine(/fabric default has no log/) });
     }),
-  30_000,
 );
 
 test.concurrent.skipIf(!canRun)(
   "a server that is away, has no JetStream or does not know us is named, with exit code 3",
   () => withFabric({ hosts: 3 }, refuseServers),
-  60_000,
 );
 
 async function refuseServers(fabric: TestFabric): Promise<void> {
@@ -149,20 +145,17 @@ async function refuseServers(fabric: TestFabric): Promise<void> {
   }
 }
 
-test.concurrent.skipIf(!canRun)(
-  "a fabric that is not configured yet is waited for, and said",
-  () =>
-    withFabric({ hosts: 1 }, async (fabric) => {
-      fabric.start("h1");
-      await until("told what is missing", 15_000, async () => {
-        const status = await fabric.status("h1");
-        return status?.problems.some((problem) => /no log: run heddle init/.test(problem)) === true;
-      });
-      expect(kernelOf(fabric, "h1")).toEqual(nothing);
-      await fabric.init(CONFIG);
-      await fabric.ready(["h1"], 0);
-    }),
-  40_000,
+test.concurrent.skipIf(!canRun)("a fabric that is not configured yet is waited for, and said", () =>
+  withFabric({ hosts: 1 }, async (fabric) => {
+    fabric.start("h1");
+    await until("told what is missing", 15_000, async () => {
+      const status = await fabric.status("h1");
+      return status?.problems.some((problem) => /no log: run heddle init/.test(problem)) === true;
+    });
+    expect(kernelOf(fabric, "h1")).toEqual(nothing);
+    await fabric.init(CONFIG);
+    await fabric.ready(["h1"], 0);
+  }),
 );
 
 test.concurrent.skipIf(!canRun)(
@@ -188,7 +181,6 @@ test.concurrent.skipIf(!canRun)(
       fabric.exec(fabric.host("h1").netns, ["ip", "link", "del", "rival"]);
       await fabric.ready(["h1", "h2"], 1);
     }),
-  60_000,
 );
 
 const nothing = { links: [], addresses: [], routes: [], rules: "" };

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { addNetns, addVeth, deleteNetns, ip } from "../../src/cli/dev-netns.ts";
 import { type TestFabric, until, withFabric } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 
 const canRun = requireRoot("two agents that claim to be one");
 const CONFIG = { Network: "10.5.0.0/16" };
@@ -72,7 +73,6 @@ for (const twin of TWINS) {
         expect((await fabric.status("h1"))?.lease).toEqual(lease);
         expect(fabric.logs("h1").trim().split("\n")).toHaveLength(1);
       }),
-    60_000,
   );
 }
 
@@ -100,30 +100,26 @@ test.concurrent.skipIf(!canRun)(
       });
       expect(joined.map(({ data }) => String(data?.node))).toEqual(["h3", "twin"]);
     }),
-  60_000,
 );
 
-test.concurrent.skipIf(!canRun)(
-  "a second agent in one network namespace is refused",
-  () =>
-    withFabric({ hosts: 1 }, async (fabric) => {
-      await fabric.init(CONFIG);
-      fabric.start("h1");
-      await fabric.ready(["h1"], 0);
-      const before = fabric.kernel("h1");
-      const command = fabric.command("agent", "h1").map((word) => word.replace(".sock", "2.sock"));
-      const state = ["--state-dir", join(fabric.dir, "other"), "--subnet-file", "/dev/null"];
-      const log = ["--nats", fabric.dev.nats, "--node", "other", "--iface", "eth0"];
-      const second = fabric.exec(fabric.host("h1").netns, [...command, ...log, ...state]);
-      expect(second).toEqual({
-        code: 1,
-        out: "",
-        err: "heddle: another agent manages this network namespace already",
-      });
-      await fabric.ready(["h1"], 0);
-      expect(fabric.kernel("h1")).toEqual(before);
-    }),
-  30_000,
+test.concurrent.skipIf(!canRun)("a second agent in one network namespace is refused", () =>
+  withFabric({ hosts: 1 }, async (fabric) => {
+    await fabric.init(CONFIG);
+    fabric.start("h1");
+    await fabric.ready(["h1"], 0);
+    const before = fabric.kernel("h1");
+    const command = fabric.command("agent", "h1").map((word) => word.replace(".sock", "2.sock"));
+    const state = ["--state-dir", join(fabric.dir, "other"), "--subnet-file", "/dev/null"];
+    const log = ["--nats", fabric.dev.nats, "--node", "other", "--iface", "eth0"];
+    const second = fabric.exec(fabric.host("h1").netns, [...command, ...log, ...state]);
+    expect(second).toEqual({
+      code: 1,
+      out: "",
+      err: "heddle: another agent manages this network namespace already",
+    });
+    await fabric.ready(["h1"], 0);
+    expect(fabric.kernel("h1")).toEqual(before);
+  }),
 );
 
 test.concurrent.skipIf(!canRun)(
@@ -137,18 +133,18 @@ test.concurrent.skipIf(!canRun)(
       await fabric.end("h1", "SIGKILL");
       rebuild(fabric, "h1");
       fabric.start("h1");
-      const tookMs = await until("h1 is back", LIMIT_MS, async () => {
+      const watch = new Stopwatch();
+      await until("h1 is back", LIMIT_MS, async () => {
         return (await fabric.status("h1"))?.state === "ready";
       });
       // The former holder of the name has 6 s to show that it is alive.
-      expect(tookMs).toBeLessThan(9000);
+      expect(watch.freeMs()).toBeLessThan(9000);
       const after = await fabric.status("h1");
       expect(after?.instance).not.toBe(before?.instance);
       expect(after?.lease?.subnets).toEqual(before?.lease?.subnets);
       await fabric.ready(["h1", "h2"], 1);
       expect(fabric.ping(fabric.container("h2"), fabric.container("h1"))).toBe(true);
     }),
-  60_000,
 );
 
 /** One line says why; before it the log may say what is waited for. */

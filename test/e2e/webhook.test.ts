@@ -12,6 +12,7 @@ import { subjectOf } from "../../src/events/subject.ts";
 import { secretOf } from "../../src/http/webhook-key.ts";
 import { heddle, spawnHeddle } from "../cli/heddle.ts";
 import { until } from "../support/fabric.ts";
+import { firstLine } from "../support/first-line.ts";
 import { TestNats } from "../support/nats.ts";
 import { Receiver } from "../support/receiver.ts";
 
@@ -60,13 +61,7 @@ class Site {
       { env },
     );
     this.children.push(child);
-    const reader = child.stderr.getReader();
-    const { value } = await reader.read();
-    const [line = ""] = new TextDecoder().decode(value).split("\n");
-    void (async () => {
-      while (!(await reader.read()).done);
-    })();
-    const { url } = JSON.parse(line) as { url: string };
+    const { url } = JSON.parse(await firstLine(child.stderr, "listening")) as { url: string };
     await until("ready", 10_000, async () => (await fetch(`${url}/readyz`)).ok);
     return { url, child };
   }
@@ -135,7 +130,6 @@ test.concurrent.each(["SIGKILL", "SIGTERM"] as const)(
     // The one that was under way came again; no other did.
     expect(receiver.seqs().length).toBe(EVENTS + 1);
   },
-  60_000,
 );
 
 test.concurrent("of two servers either may be killed, again and again", async () => {
@@ -155,7 +149,7 @@ test.concurrent("of two servers either may be killed, again and again", async ()
   }
   await receiver.until(() => receiver.seqs().includes(seqs.at(-1) ?? 0));
   site.expectAllInOrder(seqs);
-}, 60_000);
+});
 
 test.concurrent("a nats-server that is killed and comes back loses none", async () => {
   await using site = await Site.start();
@@ -171,7 +165,7 @@ test.concurrent("a nats-server that is killed and comes back loses none", async 
   for (let i = 0; i < 10; i++) seqs.push(await site.degraded(`h${i}`));
   await receiver.until(() => receiver.seqs().includes(seqs.at(-1) ?? 0));
   expect(new Set(receiver.seqs())).toEqual(new Set(seqs));
-}, 60_000);
+});
 
 test.concurrent("the guide's receiver starts a workflow for each event, once", async () => {
   await using site = await Site.start();
@@ -196,8 +190,7 @@ test.concurrent("the guide's receiver starts a workflow for each event, once", a
     stdout: "pipe",
   });
   children.push(child);
-  const { value } = await child.stdout.getReader().read();
-  const port = new TextDecoder().decode(value).replace("port", "").trim();
+  const port = (await firstLine(child.stdout)).replace("port", "").trim();
   const hook = { name: "ci", url: `http://127.0.0.1:${port}/` };
   expect(await site.ask<object>(server, "/v1/hooks", hook)).toMatchObject({ secret });
   const seq = await site.degraded("h1");
@@ -211,7 +204,7 @@ test.concurrent("the guide's receiver starts a workflow for each event, once", a
   }
   const forged = await fetch(hook.url, { method: "POST", body: started?.body ?? "" });
   expect(forged.status).toBe(401);
-}, 60_000);
+});
 
 test.concurrent("https needs a certificate of the right name, by a known issuer", async () => {
   await using site = await Site.start();
@@ -247,4 +240,4 @@ test.concurrent("https needs a certificate of the right name, by a known issuer"
   } finally {
     await tls.stop(true);
   }
-}, 60_000);
+});

@@ -6,6 +6,7 @@ import { type Pool, poolSize, subnetAt } from "../../src/events/pool.ts";
 import { type FabricState, initialState } from "../../src/events/state.ts";
 import { steps, tell } from "../support/arbitraries.ts";
 import { history } from "../support/history.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 
 function pools(state: Readonly<FabricState>): readonly Pool[] {
   const { config } = state;
@@ -145,9 +146,9 @@ test("nodes that start together on an empty log mostly ask for different subnets
 /** Looking at subnets one by one would take from seconds to the age of the universe. */
 describe("a pool that is large or covered is searched at once", () => {
   const quick = (story: ReturnType<typeof history>, subnet: string | null) => {
-    const start = performance.now();
+    const watch = new Stopwatch();
     const allocation = allocate(story.state(), "h1");
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(watch.freeMs()).toBeLessThan(1000);
     expect(allocation.ok ? allocation.subnets[0] : null).toEqual(subnet ?? null);
   };
 
@@ -172,9 +173,9 @@ describe("a pool that is large or covered is searched at once", () => {
     const story = history("t").config({ Network: "10.0.0.0/8" });
     for (let i = 0; i < 100; i++) story.peer(`p${i}`, `10.${i}.0.0/16`, `198.18.1.${i}`);
     story.peer("rest", "10.128.0.0/9", "198.18.2.1");
-    const start = performance.now();
+    const watch = new Stopwatch();
     const allocation = allocate(story.state(), "h1");
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(watch.freeMs()).toBeLessThan(1000);
     expect(allocation.ok && allocation.subnets[0]).toMatch(/^10\.1[0-2][0-9]\.\d+\.0\/24$/);
   });
 });

@@ -17,7 +17,6 @@ const SUBJECT = `heddle.${FABRIC}.node.h1.lease`;
 const REPLICAS = 3;
 const ROUNDS = 30;
 const CONTENDERS = 9;
-const SLOW_MS = 60_000;
 
 const version = await installedVersion();
 const canReplicate = isAtLeast(version, 2, 10);
@@ -26,66 +25,54 @@ let cluster: TestCluster;
 
 beforeEach(async () => {
   cluster = await TestCluster.start();
-}, SLOW_MS);
+});
 afterEach(() => cluster.close());
 
 if (!canReplicate) {
   process.stderr.write(`SKIPPED: replicated log: nats-server is ${version}, 2.10 is needed\n`);
-  test(
-    "a server that loses races in replicated streams is refused",
-    async () => {
-      const connection = await cluster.connect(FABRIC);
-      const replicated = connection.createStream(REPLICAS);
-      await expect(replicated).rejects.toThrow("loses races in replicated streams");
-    },
-    SLOW_MS,
-  );
+  test("a server that loses races in replicated streams is refused", async () => {
+    const connection = await cluster.connect(FABRIC);
+    const replicated = connection.createStream(REPLICAS);
+    await expect(replicated).rejects.toThrow("loses races in replicated streams");
+  });
 }
 
 describe.skipIf(!canReplicate)("a replicated log", () => {
-  test(
-    "has one winner among many who expect the same sequence",
-    async () => {
-      const contenders = await Promise.all(
-        Array.from({ length: CONTENDERS }, (_, index) => {
-          const url = cluster.urls[index % cluster.urls.length] ?? "";
-          return cluster.connect(FABRIC, [url]);
-        }),
+  test("has one winner among many who expect the same sequence", async () => {
+    const contenders = await Promise.all(
+      Array.from({ length: CONTENDERS }, (_, index) => {
+        const url = cluster.urls[index % cluster.urls.length] ?? "";
+        return cluster.connect(FABRIC, [url]);
+      }),
+    );
+    await createReplicated(contenders[0]);
+    let last = 0;
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const answers = await Promise.all(
+        contenders.map(({ log }, index) =>
+          log.append({ ...message(`r${round}-${index}`), expectLastSubjectSeq: last }),
+        ),
       );
-      await createReplicated(contenders[0]);
-      let last = 0;
-      for (let round = 0; round < ROUNDS; round += 1) {
-        const answers = await Promise.all(
-          contenders.map(({ log }, index) =>
-            log.append({ ...message(`r${round}-${index}`), expectLastSubjectSeq: last }),
-          ),
-        );
-        const winners = answers.flatMap((answer) => (answer.ok ? [answer.seq] : []));
-        expect(winners).toEqual([last + 1]);
-        last += 1;
-      }
-    },
-    SLOW_MS,
-  );
+      const winners = answers.flatMap((answer) => (answer.ok ? [answer.seq] : []));
+      expect(winners).toEqual([last + 1]);
+      last += 1;
+    }
+  });
 
-  test(
-    "loses and repeats nothing when its leader is killed",
-    async () => {
-      const writer = await cluster.connect(FABRIC);
-      await createReplicated(writer);
-      const reader = await cluster.connect(FABRIC);
-      const appending = appendAll(writer, 300);
-      const following = follow(reader.log, 300);
-      await until(async () => (await reader.log.info()).lastSeq > 50);
-      const leader = await streamLeader(cluster.urls[0] ?? "", STREAM);
-      await cluster.kill9(leader);
-      await until(async () => (await reader.log.info()).lastSeq > 150);
-      await cluster.startAgain(leader);
-      await appending;
-      expect((await following).map(text)).toEqual(names(300));
-    },
-    SLOW_MS,
-  );
+  test("loses and repeats nothing when its leader is killed", async () => {
+    const writer = await cluster.connect(FABRIC);
+    await createReplicated(writer);
+    const reader = await cluster.connect(FABRIC);
+    const appending = appendAll(writer, 300);
+    const following = follow(reader.log, 300);
+    await until(async () => (await reader.log.info()).lastSeq > 50);
+    const leader = await streamLeader(cluster.urls[0] ?? "", STREAM);
+    await cluster.kill9(leader);
+    await until(async () => (await reader.log.info()).lastSeq > 150);
+    await cluster.startAgain(leader);
+    await appending;
+    expect((await following).map(text)).toEqual(names(300));
+  });
 });
 
 /** A cluster that has just started does not know its members yet. */

@@ -60,7 +60,7 @@ describe("memory log", () => {
       }),
       { numRuns: 20 },
     );
-  }, 20_000);
+  });
 });
 
 const SUBJECTS = ["node.a.lease", "node.b.lease", "admin.config"];

@@ -31,7 +31,7 @@ test("a board that is written to all the time is listed completely, without a st
     stop.abort();
     await nats.close();
   }
-}, 30_000);
+});
 
 test("a board whose hosts come and go is listed without a stall, and forgets them", async () => {
   const nats = await TestNats.start();
@@ -62,4 +62,4 @@ test("a board whose hosts come and go is listed without a stall, and forgets the
     stop.abort();
     await nats.close();
   }
-}, 30_000);
+});

@@ -94,7 +94,6 @@ test.each(["stopped", "killed"])(
     await first.done();
     expect((await next(again)).seq).toBe(first.seq + 1);
   },
-  30_000,
 );
 
 test("a record whose holder is gone comes to another", async () => {
@@ -105,7 +104,7 @@ test("a record whose holder is gone comes to another", async () => {
   await dying.close();
   const queued = await next();
   expect([queued.seq, queued.attempt]).toEqual([1, 2]);
-}, 30_000);
+});
 
 test("whoever stops waiting takes no record along", async () => {
   await connection.webhooks.open(ID, 1);

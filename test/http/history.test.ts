@@ -12,7 +12,7 @@ import { eventDocument } from "../../src/http/event-view.ts";
 import { createFollower, type Follower } from "../../src/http/follower.ts";
 import { History } from "../../src/http/history.ts";
 import { CHUNK } from "../../src/http/journal.ts";
-import { Pages } from "../../src/http/pages.ts";
+import { type Page, type PageQuery, Pages, restOf } from "../../src/http/pages.ts";
 import { history as storyOf } from "../support/history.ts";
 import { realClock } from "../support/real-clock.ts";
 
@@ -129,18 +129,37 @@ describe.each([
     const all: string[] = [];
     let from: number | null = 1;
     while (from !== null) {
-      const page = await world.pages.page({ from, last: HEAD, types: [], limit: 301 });
+      const all301 = { types: [], limit: 301, order: "asc" } as const;
+      const page = await world.pages.page({ from, last: HEAD, ...all301 });
       all.push(...page.lines);
       from = page.next;
     }
     expect(all).toEqual(lines);
   });
 
+  test.each([
+    [[], 301],
+    [["PeerRemoved"], 10],
+    [["PeerAdded", "LeaseClaimed"], 1000],
+  ] as const)("newest first, %p is the same backwards, %d at a time", async (types, limit) => {
+    const all: string[] = [];
+    let query: PageQuery | null = { from: 3, last: HEAD - 3, types, limit, order: "desc" };
+    while (query !== null) {
+      const { lines: more, next }: Page = await world.pages.page(query);
+      expect(more.length).toBeLessThanOrEqual(limit);
+      all.push(...more);
+      query = next === null ? null : restOf(query, next);
+    }
+    const isOf = (line: string) => types.some((type) => line.includes(`"type":"${type}"`));
+    const wanted = lines.slice(2, HEAD - 3).filter((line) => types.length === 0 || isOf(line));
+    expect(all).toEqual(wanted.reverse());
+  });
+
   test("a page of a type has that type only, wherever the pages are cut", async () => {
     const wanted = lines.filter((line) => line.includes('"type":"PeerRemoved"')).slice(10);
-    const types = ["PeerRemoved"] as const;
-    const skip = await world.pages.page({ from: 1, last: HEAD, types, limit: 10 });
-    const rest = await world.pages.page({ from: skip.next ?? 0, last: HEAD, types, limit: HEAD });
+    const query = { last: HEAD, types: ["PeerRemoved"], order: "asc" } as const;
+    const skip = await world.pages.page({ ...query, from: 1, limit: 10 });
+    const rest = await world.pages.page({ ...query, from: skip.next ?? 0, limit: HEAD });
     expect(rest.lines).toEqual(wanted);
     expect(rest.next).toBeNull();
   });

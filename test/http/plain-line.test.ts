@@ -95,10 +95,10 @@ test("a page says what its decoded events say, to the byte", async () => {
       });
       const pages = pagesOf(records);
       const [from, last] = [skipped + 1, records.length];
-      const page = await pages.page({ from, last, types: [], limit: 1000 });
+      const page = await pages.page({ from, last, types: [], limit: 1000, order: "asc" });
       expect(page.lines).toEqual(decoded.slice(skipped).map(({ text }) => text));
       const types: EventType[] = ["LeaseClaimed", "LeaseRevoked"];
-      const some = await pages.page({ from: 1, last, types, limit: 1000 });
+      const some = await pages.page({ from: 1, last, types, limit: 1000, order: "asc" });
       const wanted = decoded.filter(({ type }) => types.some((each) => each === type));
       expect(some.lines).toEqual(wanted.map(({ text }) => text));
     }),

@@ -2,7 +2,7 @@
 // is whole, comes in the order and at most as often as it crossed, and every datagram that crossed
 // is found again in a counter, ours or the kernel's.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Adversary, type Faults } from "../support/adversary.ts";
 import { requireRoot } from "../support/netns.ts";
 import { kernelCounts } from "../support/snmp.ts";
@@ -20,8 +20,6 @@ import {
 } from "../support/tunnel.ts";
 
 // A lost SYN costs a second, on a busy machine more.
-setDefaultTimeout(30_000);
-
 const root = requireRoot("the tunnel over a bad underlay");
 const MIB = 2 ** 20;
 

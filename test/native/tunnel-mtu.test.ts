@@ -2,7 +2,7 @@
 // the sender does once a router has told it, and the pods notice nothing. Where nobody cuts and
 // nobody tells, only a smaller MTU of the tunnel helps, and a transfer that stood still goes on.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Tunnel } from "../../src/ffi/tunnel.ts";
 import { Adversary } from "../support/adversary.ts";
 import { type Narrow, type NarrowOptions, narrowBetween } from "../support/narrow.ts";
@@ -22,8 +22,6 @@ import {
   USERSPACE,
   untilValue,
 } from "../support/tunnel.ts";
-
-setDefaultTimeout(30_000);
 
 const root = requireRoot("the tunnel's underlay MTU");
 const MIB = 2 ** 20;

@@ -2,7 +2,7 @@
 // hosts with a routing daemon have it, or on another network card. The kernel path knows one
 // device; what goes elsewhere must go by the threads, and must go.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { joinByVeth, makeNetns, type Netns, requireRoot } from "../support/netns.ts";
 import {
   makeTunnelPair,
@@ -13,8 +13,6 @@ import {
   underlayEnd,
   underlayIp,
 } from "../support/tunnel.ts";
-
-setDefaultTimeout(20_000);
 
 const root = requireRoot("the tunnel on hosts with several devices");
 const MIB = 2 ** 20;

@@ -2,7 +2,7 @@
 // anything this tunnel sends, superpackets that lie about themselves. They arrive as what they are
 // or not at all, and the tunnel goes on.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { inject } from "../support/inject.ts";
 import { requireRoot } from "../support/netns.ts";
@@ -18,8 +18,6 @@ import {
   underlayIp,
   untilValue,
 } from "../support/tunnel.ts";
-
-setDefaultTimeout(20_000);
 
 const root = requireRoot("the tunnel's odd packets");
 const COUNT = 20;

@@ -2,7 +2,7 @@
 // finds, reads and replaces while packets flow, also when they are of another build, and which go
 // when they are told to.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { Tunnel, type TunnelOptions } from "../../src/ffi/tunnel.ts";
 import { requireRoot } from "../support/netns.ts";
 import { kernelCounts } from "../support/snmp.ts";
@@ -19,8 +19,6 @@ import {
   untilValue,
 } from "../support/tunnel.ts";
 import { nativeTool } from "../support/tunnel-build.ts";
-
-setDefaultTimeout(30_000);
 
 const root = requireRoot("programs that outlive the tunnel's process");
 const MIB = 2 ** 20;

@@ -3,7 +3,7 @@
 // each case expects is put together here from addresses that the test itself chose and from what
 // the peers' own kernels say.
 
-import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import type { DevHost } from "../../src/cli/dev-fabric.ts";
 import { TestFabric, until } from "../support/fabric.ts";
@@ -19,8 +19,6 @@ import {
   subnetsOf,
   viewOf,
 } from "../support/overlay.ts";
-
-setDefaultTimeout(30_000);
 
 const NAMES = ["h1", "h2", "h3"] as const;
 const V4 = { Network: "10.5.0.0/16" };

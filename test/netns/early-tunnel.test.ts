@@ -3,13 +3,11 @@
 // and it does not when anything is not as it was. IPv6 containers, which only the process itself
 // carries.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { appendFileSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { TestFabric, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
-
-setDefaultTimeout(60_000);
 
 const NAMES = ["h1", "h2"] as const;
 const DOCUMENT = {

@@ -2,7 +2,7 @@
 // over IPv4 and IPv6: broadcast and multicast cross hosts, containers behind a bridge find each
 // other by ARP and ND alone, and a VXLAN device made by hand elsewhere takes part like everybody.
 
-import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import {
   addBridge,
   type Container,
@@ -13,8 +13,6 @@ import { TestFabric, until } from "../support/fabric.ts";
 import { HandMade } from "../support/hand-made-vtep.ts";
 import { requireRoot } from "../support/netns.ts";
 import { networkOf, pingAll, type Row, sorted, subnetsOf, viewOf } from "../support/overlay.ts";
-
-setDefaultTimeout(60_000);
 
 const NAMES = ["h1", "h2", "h3"] as const;
 const V4 = { Network: "10.5.0.0/16" };

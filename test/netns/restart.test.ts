@@ -2,16 +2,14 @@
 // Not one packet is lost, the node is who it was, the kernel is not touched where it was right,
 // and what left meanwhile is gone.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestFabric } from "../support/fabric.ts";
 import { KernelMonitor } from "../support/kernel-monitor.ts";
 import { requireRoot } from "../support/netns.ts";
 import { pingAll, subnetsOf, viewOf } from "../support/overlay.ts";
-import { type Counted, pingStream } from "../support/ping-stream.ts";
-
-setDefaultTimeout(60_000);
+import { type Counted, pingFlood } from "../support/ping-stream.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const NAMES = ["h1", "h2", "h3"] as const;
@@ -45,8 +43,8 @@ for (const type of ["vxlan", "host-gw"] as const) {
     test("nothing is lost, nothing is touched, and who left is gone", async () => {
       const before = held(fabric);
       const streams = [
-        pingStream(fabric, { from: "h1", to: "h2", args: `-f -c ${PACKETS}` }),
-        pingStream(fabric, { from: "h2", to: "h1", args: `-f -c ${PACKETS}` }),
+        pingFlood(fabric, { from: "h1", to: "h2", packets: PACKETS }),
+        pingFlood(fabric, { from: "h2", to: "h1", packets: PACKETS }),
       ];
       const times: string[] = [];
       for (const [how, signal, program] of [

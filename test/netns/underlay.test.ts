@@ -2,14 +2,12 @@
 // fabric's configuration. The agent follows without a restart, says so in the log, and the
 // containers go on reaching each other; none of it counts as drift.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readSubnetEnv } from "../../src/cli/dev-fabric.ts";
 import { type DriftWatch, watchDrift } from "../support/drift-watch.ts";
 import { TestFabric, until } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
 import { pingAll, viewOf } from "../support/overlay.ts";
-
-setDefaultTimeout(40_000);
 
 const NAMES = ["h1", "h2", "h3"] as const;
 const NETWORK = { Network: "10.5.0.0/16" };

@@ -1,11 +1,9 @@
 // A way between two hosts that swallows large packets without a word, as a switch with a smaller
 // MTU does: nothing in band tells, `heddle doctor` does.
 
-import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { TestFabric } from "../support/fabric.ts";
 import { requireRoot } from "../support/netns.ts";
-
-setDefaultTimeout(60_000);
 
 const NAMES = ["h1", "h2"] as const;
 let fabric: TestFabric | null = null;

@@ -86,5 +86,5 @@ if (requireRoot("the model beside the real kernel")) {
   test("the model does what the real kernel does, for any sequence of changes", async () => {
     const sequences = fc.array(steps, { minLength: 4, maxLength: 14 });
     await fc.assert(fc.asyncProperty(sequences, besideEachOther), { numRuns: RUNS });
-  }, 120_000);
+  });
 }

@@ -23,8 +23,6 @@ const build: Op[] = [
 
 async function watched(work: (netns: Netns, wakesFor: Wakes) => Promise<void>): Promise<void> {
   using netns = makeNetns();
-  // Link-local addresses become usable a second later, which is a change of its own.
-  netns.exec(["sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"]);
   const [eth0, far0] = [
     { netns, dev: "eth0", addresses: ["198.18.0.1/24"] },
     { netns, dev: "far0", addresses: [] },

@@ -11,6 +11,7 @@ import {
   fdb,
   hostOps,
   link,
+  neigh,
   peerMac,
   scope,
   set,
@@ -21,6 +22,11 @@ import { requireRoot } from "../support/netns.ts";
 if (requireRoot("objects as iproute2 sees them"))
   describe("objects as iproute2 sees them", () => {
     const host = netlinkHost();
+    test("one call takes more ops than a function takes arguments", async () => {
+      const ops = Array.from({ length: 1_000_000 }, () => del("neigh", neigh("gone0", "10.5.2.0")));
+      expect(await host.kernel.apply(ops)).toHaveLength(ops.length);
+    });
+
     test("vxlan devices have flannel's properties and no link-local address", async () => {
       await host.apply(...hostOps);
       const [v4] = host.netns.ipJson(`link show ${dev}`);

@@ -196,6 +196,15 @@ describe("a kernel with a tunnel", () => {
     expect(tunnel?.sets).toBe(2);
   });
 
+  test("one call takes more ops than a function takes arguments", async () => {
+    await round();
+    const [peer] = plan().kernel.peers.values();
+    if (peer === undefined) throw new Error("the plan has no peer");
+    const gone: Op = { verb: "del", noun: "peer", key: "h2", object: peer, found: peer };
+    const ops = Array.from({ length: 1_000_000 }, () => gone);
+    expect(await kernel.apply(ops)).toHaveLength(ops.length);
+  });
+
   test("with each look the tunnel looks after its routes", async () => {
     await round();
     const before = tunnels[0]?.refreshed ?? 0;

@@ -56,6 +56,8 @@ export class Everyone {
   #ids = 0;
   /** How often questions may have gone unheard, the start of an agent included. */
   gaps = 0;
+  /** Called before the agent looks for which entries are used. */
+  onLook: () => void = () => undefined;
   /** How often the agent looked at the kernel. */
   rounds = 0;
   /** What the agent found changed by others in the kernel. */
@@ -207,7 +209,10 @@ export class Everyone {
         }),
       pending: (devs) => misses.pending(devs),
       answer: (ops) => misses.answer(ops),
-      uses: (devs) => misses.uses(devs),
+      uses: (devs) => {
+        this.onLook();
+        return misses.uses(devs);
+      },
     };
   }
 

@@ -1,11 +1,12 @@
 // The nats-server of a test's fabric, inside the switch's namespace, to be stopped, killed, frozen
 // and rolled back while the agents run. It keeps its address and its store; the fabric ends it.
 
-import { cp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type NatsServer, startNatsServer } from "../../src/agent/nats-server.ts";
 import type { DevFabric } from "../../src/cli/dev-fabric.ts";
 import { inside } from "../../src/cli/dev-netns.ts";
+import { freeze } from "./freeze.ts";
 
 export class FabricLog {
   #server: NatsServer;
@@ -44,8 +45,7 @@ export class FabricLog {
   /** Resolves when every thread has stopped: the signal takes its time with those that run. */
   async freeze(): Promise<void> {
     this.#frozen = true;
-    process.kill(this.#server.pid, "SIGSTOP");
-    while (!(await isStopped(this.#server.pid))) await Bun.sleep(1);
+    await freeze(this.#server.pid);
   }
 
   thaw(): void {
@@ -65,10 +65,4 @@ export class FabricLog {
     await rm(this.storeDir, { recursive: true, force: true });
     await cp(copy, this.storeDir, { recursive: true });
   }
-}
-
-async function isStopped(pid: number): Promise<boolean> {
-  const tasks = await readdir(`/proc/${pid}/task`);
-  const stats = tasks.map((task) => readFile(`/proc/${pid}/task/${task}/stat`, "utf8"));
-  return (await Promise.all(stats)).every((stat) => /\) T /.test(stat));
 }

@@ -22,6 +22,7 @@ import { inside } from "../../src/cli/dev-netns.ts";
 import { FabricLog } from "./fabric-log.ts";
 import { mortal } from "./mortal.ts";
 import type { RawMessage } from "./nats-tool.ts";
+import { Stopwatch } from "./stopwatch.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 /** How a user starts it. */
@@ -50,6 +51,8 @@ export class TestFabric {
   /** The server that holds the log: to stop, freeze and roll back. */
   readonly log: FabricLog;
   readonly #agents = new Map<string, Bun.Subprocess>();
+  /** Of all hosts, those that were replaced too. */
+  readonly #started: Bun.Subprocess[] = [];
   readonly #containers = new Map<string, Container>();
 
   private constructor(dev: DevFabric, dir: string) {
@@ -133,6 +136,11 @@ export class TestFabric {
     return ran.out.split("\n").map((line) => JSON.parse(line) as LoggedEvent);
   }
 
+  /** Sequence of the last record. */
+  head(): number {
+    return this.events().at(-1)?.seq ?? 0;
+  }
+
   async init(document: unknown): Promise<void> {
     const path = join(this.dir, "fabric.json");
     await Bun.write(path, JSON.stringify(document));
@@ -162,7 +170,7 @@ export class TestFabric {
     return command.slice(command.indexOf(PROGRAM[0] ?? ""));
   }
 
-  /** Starts the agent of a host; its log is appended to agent.log. */
+  /** Starts the agent of a host, with a log file of its own. */
   start(name: string, ...extra: string[]): Bun.Subprocess {
     return this.startAs(PROGRAM, name, ...extra);
   }
@@ -171,9 +179,12 @@ export class TestFabric {
   startAs(program: readonly string[], name: string, ...extra: string[]): Bun.Subprocess {
     const host = this.host(name);
     const command = agentCommand(this.dev, host, program, extra);
-    const log = Bun.file(join(host.dir, `agent-${Date.now()}.log`));
+    // Two that start in one millisecond must not write over each other.
+    const number = String(this.#started.length).padStart(3, "0");
+    const log = Bun.file(join(host.dir, `agent-${number}.log`));
     const agent = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: log });
     this.#agents.set(name, agent);
+    this.#started.push(agent);
     return agent;
   }
 
@@ -272,7 +283,7 @@ export class TestFabric {
   }
 
   async close(): Promise<void> {
-    for (const agent of this.#agents.values()) {
+    for (const agent of this.#started) {
       agent.kill("SIGKILL");
       await agent.exited;
     }
@@ -302,20 +313,23 @@ export async function withFabric(
 }
 
 /**
- * Milliseconds until `condition` holds; fails with `what` after `limitMs`. A question rests as long
- * as it took (10 to 100 ms), so that who waits leaves the core to those it waits for.
+ * Milliseconds until `condition` holds; fails with `what` after `limitMs` in which the machine had
+ * time. A question rests as long as it took (10 to 100 ms), so that who waits leaves the core to
+ * those it waits for.
  */
 export async function until(
   what: string,
   limitMs: number,
   condition: () => boolean | Promise<boolean>,
 ): Promise<number> {
-  const startMs = performance.now();
+  const watch = new Stopwatch();
   for (;;) {
-    const askedMs = performance.now();
-    if (await condition()) return performance.now() - startMs;
-    const nowMs = performance.now();
-    if (nowMs - startMs > limitMs) throw new Error(`not in ${limitMs} ms: ${what}`);
+    const askedMs = watch.wallMs();
+    if (await condition()) return watch.wallMs();
+    const nowMs = watch.wallMs();
+    if (watch.freeMs() > limitMs) {
+      throw new Error(`not in ${limitMs} ms (by the clock ${nowMs.toFixed(0)} ms): ${what}`);
+    }
     await Bun.sleep(Math.min(Math.max(10, nowMs - askedMs), 100));
   }
 }

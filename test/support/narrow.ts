@@ -25,8 +25,6 @@ export function narrowBetween(one: Netns, two: Netns, { mtu, silent }: NarrowOpt
   try {
     for (const netns of [left, right]) {
       netns.exec(["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
-      netns.exec(["sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0"]);
-      netns.exec(["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"]);
     }
     attach(one, 1, left, "one");
     attach(two, 2, right, "two");

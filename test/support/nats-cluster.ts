@@ -28,8 +28,8 @@ export class TestCluster {
 
   static async start(): Promise<TestCluster> {
     const dir = await mkdtemp(join(tmpdir(), "heddle-cluster-"));
-    const listen = freePorts(MEMBERS).map((port) => `127.0.0.1:${port}`);
-    const routed = freePorts(MEMBERS).map((port) => `127.0.0.1:${port}`);
+    const addresses = freePorts(2 * MEMBERS).map((port) => `127.0.0.1:${port}`);
+    const [listen, routed] = [addresses.slice(0, MEMBERS), addresses.slice(MEMBERS)];
     const routes = routed.map((address) => `nats-route://${address}`).join(", ");
     const plans = listen.map((address, index) => ({
       storeDir: join(dir, `n${index}`),

@@ -1,11 +1,12 @@
 // A nats-server of a test's own, on a free port with a store in a temporary directory, that the
 // test may restart, kill, freeze and roll back. Everything it made is gone after `close`.
 
-import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type NatsServer, startNatsServer } from "../../src/agent/nats-server.ts";
 import { connectLog, type LogConnection, type LogOptions } from "../../src/events/log-jetstream.ts";
+import { freeze } from "./freeze.ts";
 
 export class TestNats {
   readonly #dir: string;
@@ -62,8 +63,7 @@ export class TestNats {
   /** Resolves when every thread has stopped: the signal takes its time with those that run. */
   async freeze(): Promise<void> {
     this.#frozen = true;
-    process.kill(this.pid, "SIGSTOP");
-    while (!(await isStopped(this.pid))) await new Promise((resolve) => setImmediate(resolve));
+    await freeze(this.pid);
   }
 
   thaw(): void {
@@ -90,10 +90,4 @@ export class TestNats {
     await this.#server.stop();
     await rm(this.#dir, { recursive: true, force: true });
   }
-}
-
-async function isStopped(pid: number): Promise<boolean> {
-  const tasks = await readdir(`/proc/${pid}/task`);
-  const stats = tasks.map((task) => readFile(`/proc/${pid}/task/${task}/stat`, "utf8"));
-  return (await Promise.all(stats)).every((stat) => /\) T /.test(stat));
 }

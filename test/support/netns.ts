@@ -2,7 +2,7 @@
 // removed afterwards, also those of test processes that died. State is read with ip, bridge and
 // nft, never with our own decoder.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { withNetns } from "../../src/ffi/netns.ts";
 
 const PREFIX = "hd";
@@ -85,12 +85,16 @@ export class Netns {
   }
 }
 
-/** A fresh namespace with its loopback up. */
+/**
+ * A fresh namespace with its loopback up. Its IPv6 addresses are ready at once: after a search for
+ * duplicates they would change a second or two later, in the middle of something.
+ */
 export function makeNetns(): Netns {
   if (made === 0) removeStale();
   made += 1;
   const netns = new Netns(`${PREFIX}-${process.pid}-${made}`);
   run(["ip", "netns", "add", netns.name]);
+  netns.enter(() => writeFileSync("/proc/sys/net/ipv6/conf/default/accept_dad", "0"));
   netns.ip("link set lo up");
   return netns;
 }

@@ -1,41 +1,48 @@
-// A stream of pings between containers that a test wants to see through unharmed. It goes on
-// until it is stopped, and then tells how many packets went out and how many came back.
+// Pings between containers of a fabric that a test wants to see through unharmed.
 
 import type { TestFabric } from "./fabric.ts";
+import { Pinger } from "./pinger.ts";
+
+interface Ends {
+  readonly from: string;
+  readonly to: string;
+}
 
 export interface Counted {
   readonly sent: number;
   readonly lost: number;
 }
 
-export interface PingStream {
-  /** Ends the stream and counts. */
-  stop(): Promise<Counted>;
-  /** Counts when the stream has come to its own end. */
+export interface PingFlood {
   readonly ended: Promise<Counted>;
   running(): boolean;
 }
 
-/** From one host's container to another's; `args` are ping's: how fast and how many. */
+/** From one host's container to another's until it is stopped; `args` are ping's: how fast. */
 export function pingStream(
   fabric: TestFabric,
-  { from, to, args }: { readonly from: string; readonly to: string; readonly args: string },
-): PingStream {
-  const { ipv4, ipv6 } = fabric.container(to);
-  const target = ipv4 ?? ipv6 ?? "";
-  const command = ["ping", "-n", "-q", ...args.split(" "), target];
+  { from, to, args }: Ends & { readonly args: string },
+): Pinger {
+  return Pinger.start(fabric.container(from).netns, target(fabric, to), args);
+}
+
+/** So many, as fast as they come back. */
+export function pingFlood(
+  fabric: TestFabric,
+  { from, to, packets }: Ends & { readonly packets: number },
+): PingFlood {
+  const command = ["ping", "-n", "-q", "-f", "-c", `${packets}`, target(fabric, to)];
   const ping = fabric.spawn(fabric.container(from).netns, command);
   const text = new Response(ping.stdout).text();
-  const ended = ping.exited.then(async () => counted(await text));
   return {
-    ended,
+    ended: ping.exited.then(async () => counted(await text)),
     running: () => ping.exitCode === null,
-    stop: async () => {
-      // ping's own way to end early with its summary.
-      ping.kill("SIGINT");
-      return await ended;
-    },
   };
+}
+
+function target(fabric: TestFabric, to: string): string {
+  const { ipv4, ipv6 } = fabric.container(to);
+  return ipv4 ?? ipv6 ?? "";
 }
 
 function counted(text: string): Counted {

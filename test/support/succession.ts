@@ -2,7 +2,8 @@
 // both directions. Disposing ends the pings and removes the fabric, also after a failure.
 
 import { TestFabric, until } from "./fabric.ts";
-import { type PingStream, pingStream } from "./ping-stream.ts";
+import { pingStream } from "./ping-stream.ts";
+import type { Pinger } from "./pinger.ts";
 
 export const NAMES = ["h1", "h2"] as const;
 
@@ -12,7 +13,7 @@ export class Succession {
   readonly fabric: TestFabric;
   /** The agent of h1 that others follow. */
   readonly first: Agent;
-  #streams: PingStream[] = [];
+  #streams: Pinger[] = [];
 
   private constructor(fabric: TestFabric, first: Agent) {
     this.fabric = fabric;
@@ -52,8 +53,8 @@ export class Succession {
     await until(`${packets} packets arrive`, 10_000, arrived);
   }
 
-  /** How many were lost in either direction, when more have passed. */
-  async lost(): Promise<number[]> {
+  /** Which were lost in either direction, when more have passed. */
+  async lost(): Promise<(readonly number[])[]> {
     await this.passed(50);
     return (await Promise.all(this.#streams.map((stream) => stream.stop()))).map(
       (count) => count.lost,

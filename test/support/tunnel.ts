@@ -77,15 +77,6 @@ export function dressDevice(host: Netns, number: 1 | 2, mtuBytes: number): void 
 function makeHost(number: 1 | 2): { host: Netns; pod: Netns } {
   const host = makeNetns();
   const pod = makeNetns();
-  for (const netns of [host, pod]) {
-    // Neighbour discovery would wait a second for the check of link-local addresses.
-    netns.exec([
-      "sysctl",
-      "-qw",
-      "net.ipv6.conf.all.accept_dad=0",
-      "net.ipv6.conf.default.accept_dad=0",
-    ]);
-  }
   joinByVeth(
     { netns: host, dev: "pod", addresses: [`10.5.${number}.1/24`, `fd05:${number}::1/64`] },
     {

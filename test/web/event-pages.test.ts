@@ -3,7 +3,10 @@ import {
   createEventPages,
   type EventRow,
   FILTERED_MAX,
+  type Filtered,
   followedBy,
+  hasRoom,
+  precededBy,
 } from "../../src/web/event-pages.ts";
 
 function row(seq: number): EventRow {
@@ -76,15 +79,29 @@ test("a page that fails to load is not asked for again at every drawing", async 
   expect(asked).toBe(1);
 });
 
+const all = (...seqs: number[]): Filtered => ({ rows: seqs.map(row), older: null });
+const seqsOf = ({ rows }: Filtered) => rows.map(({ seq }) => seq);
+
 test("of events found and events that came live meanwhile, each is in the list once", () => {
   const live = [row(4), row(5)];
-  expect(followedBy([row(1), row(4)], live).map(({ seq }) => seq)).toEqual([1, 4, 5]);
-  expect(followedBy([], live)).toEqual(live);
+  expect(seqsOf(followedBy(all(1, 4), live))).toEqual([1, 4, 5]);
+  expect(followedBy(all(), live)).toEqual(all(4, 5));
 });
 
-test("the list does not grow for as long as events come: the oldest go", () => {
-  const full = Array.from({ length: FILTERED_MAX }, (_, i) => row(i + 1));
+test("the list does not grow for as long as events come: the oldest go, and are known to", () => {
+  const full = all(...Array.from({ length: FILTERED_MAX }, (_, i) => i + 1));
+  expect(followedBy(full, []).older).toBeNull();
   const list = followedBy(full, [row(FILTERED_MAX + 1), row(FILTERED_MAX + 2)]);
-  expect(list).toHaveLength(FILTERED_MAX);
-  expect([list[0]?.seq, list.at(-1)?.seq]).toEqual([3, FILTERED_MAX + 2]);
+  expect(list.rows).toHaveLength(FILTERED_MAX);
+  expect([list.rows[0]?.seq, list.rows.at(-1)?.seq]).toEqual([3, FILTERED_MAX + 2]);
+  expect(list.older).toBe(2);
+  expect(hasRoom(list)).toBe(false);
+});
+
+test("pages of older events go before the list until there are no more", () => {
+  const newest = precededBy(all(), { events: [row(9), row(7)], next: 4 });
+  expect([seqsOf(newest), newest.older, hasRoom(newest)]).toEqual([[7, 9], 4, true]);
+  const live = followedBy(newest, [row(12)]);
+  const whole = precededBy(live, { events: [row(4), row(2)], next: null });
+  expect([seqsOf(whole), whole.older, hasRoom(whole)]).toEqual([[2, 4, 7, 9, 12], null, false]);
 });
