@@ -18,6 +18,7 @@ import {
   type Draft,
   familyName,
   type Host,
+  type OwnHost,
   planPeers,
   type Reached,
   routeTo,
@@ -33,8 +34,9 @@ const OVERHEAD = { ipv4: 50, ipv6: 70 } as const;
 /** RFC 8200: below this the kernel takes IPv6 off a device. */
 const IPV6_MTU_MIN = 1280;
 
-export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): BackendPlan {
-  const devices = new Map<Family, Link>();
+/** What the host holds whoever its peers are. */
+export function planOwnVxlan(draft: Draft, host: OwnHost, backend: VxlanBackend): BackendPlan {
+  const links: Link[] = [];
   for (const scope of host.scopes) {
     const link = linkFor(draft, host, backend, scope.family);
     if (link === null) continue;
@@ -42,20 +44,8 @@ export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): Back
     addScope(draft, link, scope);
     addSolicit(draft, link.name, scope.family, backend);
     if (isOnDemand(backend)) addOnDemand(draft, scope);
-    devices.set(scope.family, link);
+    links.push(link);
   }
-  const { dev, onlink } = host.self.underlay;
-  const isOnlink = backend.directRouting ? onlinkTest(onlink) : () => false;
-  planPeers(draft, host, (peer, subnet, family, publicIp) => {
-    if (isOnlink(publicIp)) {
-      addRoute(draft, routeTo(subnet, publicIp, dev, false), peer.name);
-      return { path: "direct" };
-    }
-    const device = devices.get(family)?.name;
-    if (device === undefined) return { error: `this host has no ${familyName[family]} tunnel` };
-    return tunnel(draft, device, peer, subnet, family, publicIp, isOnDemand(backend));
-  });
-  const links = [...devices.values()];
   const [first] = links;
   return {
     mtu: Math.min(...links.map((link) => link.mtu), host.self.underlay.mtu),
@@ -63,10 +53,29 @@ export function planVxlan(draft: Draft, host: Host, backend: VxlanBackend): Back
   };
 }
 
+/** What it holds for its peers, on the devices of `draft`. */
+export function planVxlanPeers(draft: Draft, host: Host, backend: VxlanBackend): void {
+  const { dev, onlink } = host.self.underlay;
+  const isOnlink = backend.directRouting ? onlinkTest(onlink) : () => false;
+  const onMiss = isOnDemand(backend);
+  const devices = { ipv4: deviceName(backend.vni, "ipv4"), ipv6: deviceName(backend.vni, "ipv6") };
+  planPeers(draft, host, (peer, subnet, family, publicIp) => {
+    if (isOnlink(publicIp)) {
+      addRoute(draft, routeTo(subnet, publicIp, dev, false), peer.name);
+      return { path: "direct" };
+    }
+    const device = devices[family];
+    if (!draft.kernel.links.has(device)) {
+      return { error: `this host has no ${familyName[family]} tunnel` };
+    }
+    return tunnel(draft, device, peer, subnet, family, publicIp, onMiss);
+  });
+}
+
 /** The device whose outer header is of `family`; null, with a problem told, if none can be. */
 export function linkFor(
   draft: Draft,
-  { state, self }: Host,
+  { state, self }: OwnHost,
   backend: VxlanBackend,
   family: Family,
 ): Link | null {

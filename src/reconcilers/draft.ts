@@ -16,14 +16,23 @@ import type { PeerPath, PeerPlan, Plan } from "./plan.ts";
 import type { RuleScope } from "./rule.ts";
 import { ServedBy } from "./served-by.ts";
 
-/** A host that takes part: it has joined and holds a lease. */
-export interface Host {
-  readonly state: Readonly<FabricState>;
+/** A host that takes part, it has joined and holds a lease: what no other host has a say in. */
+export interface OwnHost {
+  readonly state: { readonly fabric: string };
   readonly config: FabricConfig;
-  readonly self: Node;
-  readonly lease: Lease;
+  readonly self: Pick<Node, "underlay" | "vtepMac" | "vtepMacV6" | "backend" | "ipMasq">;
   /** The families of the fabric with what this host leases of each, IPv4 first. */
   readonly scopes: readonly RuleScope[];
+}
+
+export interface Host extends OwnHost {
+  readonly state: Readonly<FabricState>;
+  readonly self: Node;
+}
+
+/** Of a plan, what is the same whoever the peers are. */
+export interface OwnPlan extends Pick<Plan, "scope" | "device" | "subnetEnv"> {
+  readonly draft: Draft;
 }
 
 export interface Draft {
@@ -49,10 +58,10 @@ export function newDraft(): Draft {
   return { kernel: emptyKernelState(), peers: [], servedBy: new ServedBy(), problems: [] };
 }
 
-export function scopesOf(config: FabricConfig, lease: Lease): RuleScope[] {
+export function scopesOf(config: FabricConfig, { subnets }: Pick<Lease, "subnets">): RuleScope[] {
   const scopes: RuleScope[] = [];
   for (const pool of [config.ipv4, config.ipv6]) {
-    const subnet = lease.subnets.find((each) => familyOf(each) === pool?.family);
+    const subnet = subnets.find((each) => familyOf(each) === pool?.family);
     if (pool === null || subnet === undefined) continue;
     scopes.push({ family: pool.family, network: pool.network, subnet });
   }

@@ -14,7 +14,7 @@ test("what was found stays the same, in the plan's own objects", () => {
       fc.pre(diff(want, have, { fabric: FABRIC, prune: false }).length === 0);
       const kept = shared(want, have);
       expect(kept).toEqual(have);
-      for (const table of ["routes", "neighs", "fdb"] as const) {
+      for (const table of ["routes", "neighs", "fdb", "addrs", "sysctls", "rules"] as const) {
         for (const [key, object] of want[table]) expect(kept[table].get(key)).toBe(object as never);
         if (want[table].size === have[table].size) expect(kept[table]).toBe(want[table] as never);
       }
