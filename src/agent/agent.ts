@@ -65,6 +65,8 @@ class HostAgent implements Agent {
   private leaving = false;
   private ending = false;
   private muted: boolean;
+  /** Keeper, snapshot and heartbeat are told of the log in the next turn of the event loop. */
+  private othersWait = false;
   private lastDamage: string | null = null;
   /** Subnets held when an operator gave up the log that knew of them. */
   private former: readonly Cidr[] = [];
@@ -243,6 +245,24 @@ class HostAgent implements Agent {
     // A burst of records during a round needs no plan for each.
     if (this.loop.busy() && this.planner.canWait()) this.loop.wake();
     else this.followPlan();
+    this.tellOthers();
+  }
+
+  /** After the kernel: a round gives nobody a turn before its ops, but for microtasks. */
+  private tellOthers(): void {
+    if (this.othersWait) return;
+    if (!this.loop.busy()) {
+      this.wakeOthers();
+      return;
+    }
+    this.othersWait = true;
+    this.deps.clock.after(0, () => {
+      this.othersWait = false;
+      this.wakeOthers();
+    });
+  }
+
+  private wakeOthers(): void {
     this.keep.wake();
     this.snapshots.wake();
     this.heartbeat.wake();
