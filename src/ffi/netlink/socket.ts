@@ -3,6 +3,7 @@
 // means that replies were lost, which is an error (ENOBUFS), never a hang. Notifications are
 // monitor.ts; what messages mean is the caller's.
 
+import { inputOf } from "../layout.ts";
 import {
   AF_NETLINK,
   bindNetlink,
@@ -55,12 +56,14 @@ const SOCKET_BUFFER = 4 * 1024 * 1024;
 /** The kernel fills dump replies up to 32 KiB (netlink_dump); twice that is never truncated. */
 const RECEIVE_BUFFER = 65_536;
 const DUMP_ATTEMPTS = 10;
+/** A success: the errno 0 and the header of the request (NETLINK_CAP_ACK). */
+const ACK_LENGTH = NLMSG_HDRLEN + 4 + NLMSG_HDRLEN;
 
 export class NetlinkSocket {
   /** Port id: notifications of changes made through this socket carry it. */
   readonly port: number;
   readonly #fd: number;
-  readonly #into = new Uint8Array(RECEIVE_BUFFER);
+  readonly #into = inputOf(new Uint8Array(RECEIVE_BUFFER));
   #out = new Uint8Array(65_536);
   #seq = 0;
   /** Set when the kernel said that it dropped a reply for want of buffer. */
@@ -112,8 +115,10 @@ export class NetlinkSocket {
     const results: (NetlinkError | null)[] = new Array(requests.length).fill(null);
     try {
       this.#send(requests, NLM_F_ACK);
+      const got = this.#receive();
+      if (this.#isAcknowledged(got)) return results;
       const first = this.#seq - requests.length + 1;
-      for (const frame of this.#replies()) {
+      for (const frame of this.#replies(got)) {
         const index = frame.seq - first;
         if (frame.type !== NLMSG_ERROR || index < 0 || index >= results.length) continue;
         results[index] = errorOf(frame, `RTM ${requests[index]?.type}`);
@@ -241,13 +246,23 @@ export class NetlinkSocket {
     }
   }
 
+  /**
+   * Mostly nothing failed: then the first answer is the acknowledgement of the last request. Told
+   * at a glance, because a peer's route waits for that of its neighbour.
+   */
+  #isAcknowledged(got: number | null): boolean {
+    const { view } = this.#into;
+    const isAnswer = got === ACK_LENGTH && view.getUint16(4, true) === NLMSG_ERROR;
+    if (!isAnswer || view.getUint32(8, true) !== this.#seq || this.#overrun) return false;
+    return view.getInt32(NLMSG_HDRLEN, true) === 0;
+  }
+
   /** Frames until the queue is empty; the payload of one is gone when the next is asked for. */
-  *#replies(): Generator<Frame> {
-    for (;;) {
-      const got = this.#receive();
-      if (got === null) return;
-      if (got > this.#into.length) throw new NetlinkError("recv", ENOBUFS, "a reply was truncated");
-      yield* frames(this.#into.subarray(0, got));
+  *#replies(first = this.#receive()): Generator<Frame> {
+    for (let got = first; got !== null; got = this.#receive()) {
+      const { bytes } = this.#into;
+      if (got > bytes.length) throw new NetlinkError("recv", ENOBUFS, "a reply was truncated");
+      yield* frames(bytes.subarray(0, got));
     }
   }
 
@@ -255,7 +270,7 @@ export class NetlinkSocket {
   #receive(): number | null {
     for (;;) {
       try {
-        return recv(this.#fd, this.#into, MSG_DONTWAIT | MSG_TRUNC);
+        return recv(this.#fd, this.#into.bytes, MSG_DONTWAIT | MSG_TRUNC);
       } catch (error) {
         if (!(error instanceof NativeError) || error.errno !== ENOBUFS) throw asNetlinkError(error);
         this.#overrun = true;
