@@ -17,6 +17,7 @@ import type { Self } from "./keeper.ts";
 import { watchStart } from "./offline-start.ts";
 import { OnDemand } from "./on-demand.ts";
 import { type CountedKernel, countOps, type OpCounts } from "./op-counts.ts";
+import { createOthers } from "./others.ts";
 import { Planner } from "./planner.ts";
 import { createProblemLog, type ProblemLog } from "./problem-log.ts";
 import { Progress } from "./progress.ts";
@@ -60,13 +61,12 @@ class HostAgent implements Agent {
   private readonly progress: Progress;
   private readonly onDemand: OnDemand;
   private readonly counted: CountedKernel;
+  private readonly wakeOthers: (later: boolean) => void;
 
   /** It left the fabric, or is about to. */
   private leaving = false;
   private ending = false;
   private muted: boolean;
-  /** Keeper, snapshot and heartbeat are told of the log in the next turn of the event loop. */
-  private othersWait = false;
   private lastDamage: string | null = null;
   /** Subnets held when an operator gave up the log that knew of them. */
   private former: readonly Cidr[] = [];
@@ -118,6 +118,7 @@ class HostAgent implements Agent {
     const disk = { files, clock, logger };
     this.snapshots = createSnapshotKeeper(disk, options.instance, () => this.progress.wasReady());
     this.subnetFile = this.keepFile();
+    this.wakeOthers = createOthers(clock, [this.keep, this.snapshots, this.heartbeat]);
   }
 
   start(): void {
@@ -141,8 +142,7 @@ class HostAgent implements Agent {
 
   speak(): void {
     this.muted = false;
-    this.keep.wake();
-    this.heartbeat.wake();
+    this.wakeOthers(false);
   }
 
   status(): AgentStatus {
@@ -245,27 +245,7 @@ class HostAgent implements Agent {
     // A burst of records during a round needs no plan for each.
     if (this.loop.busy() && this.planner.canWait()) this.loop.wake();
     else this.followPlan();
-    this.tellOthers();
-  }
-
-  /** After the kernel: a round gives nobody a turn before its ops, but for microtasks. */
-  private tellOthers(): void {
-    if (this.othersWait) return;
-    if (!this.loop.busy()) {
-      this.wakeOthers();
-      return;
-    }
-    this.othersWait = true;
-    this.deps.clock.after(0, () => {
-      this.othersWait = false;
-      this.wakeOthers();
-    });
-  }
-
-  private wakeOthers(): void {
-    this.keep.wake();
-    this.snapshots.wake();
-    this.heartbeat.wake();
+    this.wakeOthers(this.loop.busy());
   }
 
   private followPlan(): void {
