@@ -10,7 +10,8 @@ export class HostTaken extends Error {
 
 /**
  * Names the kernel state under management: boot and network namespace. The same across a restart of
- * the agent, another one after a reboot or in another namespace.
+ * the agent, another one after a reboot or in another namespace. The number of a namespace may be
+ * used again once it is gone, and with it the agent that ran there: no two that live share a name.
  */
 export function instanceId(): string {
   const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();

@@ -27,6 +27,9 @@ export async function connect(options: ConnectionOptions): Promise<NatsConnectio
   return await NatsConnectionImpl.connect(options);
 }
 
+/** More than a server has to say of the largest cluster. */
+const GREETING_BYTES_MAX = 1_048_576;
+
 class SocketTransport implements Transport, AsyncIterableIterator<Uint8Array> {
   /** What the server's connection list shows. */
   readonly lang = "nats.js";
@@ -129,7 +132,7 @@ class SocketTransport implements Transport, AsyncIterableIterator<Uint8Array> {
       if (value === undefined) throw this.closeError ?? new ConnectionError("closed by the server");
       read = DataBuffer.concat(read, value) as Uint8Array<ArrayBuffer>;
       const line = extractProtocolMessage(read);
-      if (line === "") continue;
+      if (line === "" && read.length < GREETING_BYTES_MAX) continue;
       const [, info] = INFO.exec(line) ?? [];
       if (info === undefined) throw new ConnectionError("unexpected response from server");
       this.#received.unshift(read);

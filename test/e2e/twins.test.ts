@@ -3,7 +3,7 @@
 // is no twin of its former self.
 
 import { expect, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { addNetns, addVeth, deleteNetns, ip } from "../../src/cli/dev-netns.ts";
 import { type TestFabric, until, withFabric } from "../support/fabric.ts";
@@ -160,10 +160,14 @@ function rebuild(fabric: TestFabric, name: string): void {
   const host = fabric.host(name);
   // The far end would go with the namespace, but not at once.
   ip(fabric.dev.switch, `link del ${name}`);
+  // The number of a namespace that is gone is given to a new one, as soon as the kernel has cleared
+  // up. Who has it open keeps its number from that.
+  const former = openSync(`/run/netns/${host.netns}`, "r");
   deleteNetns(host.netns);
   rmSync(join(host.dir, "state"), { recursive: true, force: true });
   rmSync(host.subnetFile);
   addNetns(host.netns);
+  closeSync(former);
   addVeth({ netns: fabric.dev.switch, dev: name }, { netns: host.netns, dev: "eth0" });
   ip(fabric.dev.switch, `link set ${name} master br0 up`);
   ip(host.netns, "link set eth0 up");

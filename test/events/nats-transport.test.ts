@@ -107,6 +107,40 @@ describe("a server that", () => {
     expect(failure.message).toBe(`${servers}: unexpected response from server`);
   });
 
+  test("never ends its first line is given up long before the time is", async () => {
+    let stopped = false;
+    using server = listen(async (socket) => {
+      while (!stopped) {
+        socket.write("x".repeat(65_536));
+        await turns();
+      }
+    });
+    const servers = `127.0.0.1:${server.port}`;
+    const failure = await failureOf(connectLog({ servers, fabric: FABRIC, timeoutMs: 60_000 }));
+    stopped = true;
+    expect(failure.message).toBe(`${servers}: unexpected response from server`);
+  });
+
+  test("listens on IPv6 only is spoken to", async () => {
+    const greet = (socket: Bun.Socket, said: string) => {
+      if (said === "") socket.write(INFO);
+      else if (said.includes("PING")) socket.write("PONG\r\n");
+    };
+    using server = listen(greet, { hostname: "::1" });
+    const client = await connectLog({ servers: `nats://[::1]:${server.port}`, fabric: FABRIC });
+    expect(client.connected()).toBe(true);
+    await client.close();
+  });
+
+  test("is silent is given up in the time allowed, and its socket is closed", async () => {
+    const closed = Promise.withResolvers<void>();
+    using server = listen(() => undefined, { onClose: closed.resolve });
+    const servers = `127.0.0.1:${server.port}`;
+    const failure = await failureOf(connectLog({ servers, fabric: FABRIC, timeoutMs: 50 }));
+    expect(failure.message).toBe(`${servers}: no answer in time`);
+    await closed.promise;
+  });
+
   test("hangs up before it says a word is named", async () => {
     using server = listen((socket) => socket.end());
     const servers = `127.0.0.1:${server.port}`;
@@ -122,12 +156,16 @@ async function turns(): Promise<void> {
 }
 
 /** `answer` hears "" from a client that has just come. */
-function listen(answer: (socket: Bun.Socket, said: string) => unknown) {
+function listen(
+  answer: (socket: Bun.Socket, said: string) => unknown,
+  { hostname = "127.0.0.1", onClose = (): void => undefined } = {},
+) {
   const server = Bun.listen({
-    ...{ hostname: "127.0.0.1", port: 0 },
+    ...{ hostname, port: 0 },
     socket: {
       open: (socket) => void answer(socket, ""),
       data: (socket, said) => void answer(socket, said.toString()),
+      close: onClose,
     },
   });
   return { port: server.port, [Symbol.dispose]: () => server.stop(true) };

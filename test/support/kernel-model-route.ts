@@ -34,9 +34,8 @@ export function refuseRoute(routing: Routing, route: Route): OpOutcome | null {
   const link = routing.links.get(dev);
   if (link === undefined) return refused(ENODEV, `ENODEV: no device ${dev}`);
   const v6 = familyOf(dst) === "ipv6";
-  if (!link.up && (onlink || via === null)) {
-    return refused(100, "ENETDOWN: Nexthop device is not up");
-  }
+  const down = refused(100, "ENETDOWN: Nexthop device is not up");
+  if (!link.up && (onlink || via === null)) return down;
   if (via === null) return null;
   const invalid = refused(22, "EINVAL: Nexthop has invalid gateway");
   if ((onlink || v6) && isLocal(routing, via)) return invalid;
@@ -48,8 +47,9 @@ export function refuseRoute(routing: Routing, route: Route): OpOutcome | null {
     return v6 && elsewhere ? invalid : null;
   }
   if (toGateway?.dev === dev && toGateway.via === null) return null;
-  // IPv4 takes an address of the same device for a gateway (RTN_LOCAL in fib_check_nh_nongw).
-  if (!v6 && link.up && isLocal(routing, via, dev)) return null;
+  // IPv4 takes an address of the same device for a gateway, and its local route outlives the device
+  // being up (RTN_LOCAL in fib_check_nh_v4_gw, RT_SCOPE_NOTHING in fib_sync_down_dev).
+  if (!v6 && isLocal(routing, via, dev)) return link.up ? null : down;
   return v6
     ? refused(113, "EHOSTUNREACH")
     : refused(101, "ENETUNREACH: Nexthop has invalid gateway");

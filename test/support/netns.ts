@@ -2,8 +2,9 @@
 // removed afterwards, also those of test processes that died. State is read with ip, bridge and
 // nft, never with our own decoder.
 
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { withNetns } from "../../src/ffi/netns.ts";
+import { Stopwatch } from "./stopwatch.ts";
 
 const PREFIX = "hd";
 let made = 0;
@@ -101,17 +102,22 @@ export function makeNetns(): Netns {
 
 let wires = 0;
 
+interface End {
+  readonly netns: Netns;
+  readonly dev: string;
+  readonly addresses: readonly string[];
+}
+
 /**
  *   a: eth0 ──── eth0 :b      (device names and addresses as given; both ends up)
  *
  * No two ends have the same index: of an end whose index is its peer's the kernel may tell only
  * after a second that it has a carrier (linkwatch_urgent_event in net/core/link_watch.c), and that
  * long it knows no IPv6 neighbour.
+ *
+ * Nothing is left to come by itself: who listens from here on hears of what a test does only.
  */
-export function joinByVeth(
-  a: { readonly netns: Netns; readonly dev: string; readonly addresses: readonly string[] },
-  b: { readonly netns: Netns; readonly dev: string; readonly addresses: readonly string[] },
-): void {
+export function joinByVeth(a: End, b: End): void {
   const index = 1000 + 2 * wires++;
   const peer = `peer name ${b.dev} index ${index + 1} netns ${b.netns.name}`;
   a.netns.ip(`link add ${a.dev} index ${index} type veth ${peer}`);
@@ -122,6 +128,31 @@ export function joinByVeth(
     }
     netns.ip(`link set ${dev} up`);
   }
+  const watch = new Stopwatch();
+  for (const end of [a, b]) {
+    while (!hasItsAddresses(end)) {
+      if (watch.freeMs() > SETTLED_MS) throw new Error(`${end.dev} does not get its addresses`);
+    }
+  }
+}
+
+const SETTLED_MS = 5000;
+const RTF_LOCAL = 0x8000_0000;
+
+/**
+ * A work queue (addrconf_dad_work in net/ipv6/addrconf.c) gives a device that has come up its IPv6
+ * addresses, the link-local one too; the last it tells of each is its route.
+ */
+function hasItsAddresses({ netns, dev, addresses }: End): boolean {
+  const read = (path: string) => netns.enter(() => readFileSync(path, "utf8"));
+  if (read(`/proc/sys/net/ipv6/conf/${dev}/disable_ipv6`).trim() === "1") return true;
+  const own = read("/proc/thread-self/net/ipv6_route")
+    .split("\n")
+    .filter((line) => {
+      const [, length, , , , , , , flags, of] = line.split(/ +/);
+      return of === dev && length === "80" && (Number.parseInt(flags ?? "", 16) & RTF_LOCAL) !== 0;
+    });
+  return own.length > addresses.filter((address) => address.includes(":")).length;
 }
 
 /** Namespaces left by test processes that are gone. */
