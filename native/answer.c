@@ -6,11 +6,11 @@
  * an ordinary process could keep the control thread, and with it the answers, from running.
  *
  * It runs before ordinary threads where that is allowed: beside programs that never rest an
- * ordinary thread waits for tens of milliseconds. What it does per question is bounded, and the
- * kernel leaves others a twentieth of each second in any case (sched_rt_runtime_us).
+ * ordinary thread waits for tens of milliseconds. Questions that it can answer are as few as there
+ * are peers. A stranger may cause any number of others: when those have taken a tenth of a window
+ * of time (budget.c), it is an ordinary thread until the next.
  */
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
@@ -30,7 +30,7 @@
 /** Questions between two turns of the control thread, before they are looked up in the kernel. */
 #define RECORDS_MAX 4096u
 /** Of these, so many may be about addresses that are not in the table. */
-#define PASSED_ON_MAX (RECORDS_MAX / 2)
+#define STRANGE_MAX (RECORDS_MAX / 2)
 /** A question is 68 bytes; the kernel sends one per datagram. */
 #define QUESTION_MAX 4096u
 /** Acknowledgements without the requests that they are for (NETLINK_CAP_ACK). */
@@ -43,6 +43,10 @@
  * @lock: of all below it
  * @serve: device to answer on, for IPv4 and for IPv6; 0 for none
  * @told: the control thread was woken and has not taken the records yet
+ * @budget: of the thread alone, with
+ * @used: CPU time when it was last looked at
+ * @realtime: it may run before ordinary ones
+ * @ahead: it does
  */
 struct hm_answerer {
 	int questions, requests, stop, wake;
@@ -55,14 +59,22 @@ struct hm_answerer {
 	struct hm_record records[RECORDS_MAX];
 	uint32_t first, count;
 	bool lost, told;
+	struct budget budget;
+	uint64_t used;
+	bool realtime, ahead;
 };
 
-static uint64_t now_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 /** rtnetlink works inside send(2): every reply is there when it returns. 0 or the first errno. */
@@ -95,19 +107,22 @@ static int give(struct hm_answerer *a, const struct hm_answer *answer, uint32_t 
 	return replies(a->requests);
 }
 
-static void note(struct hm_answerer *a, const struct hm_record *record)
+static void note(struct hm_answerer *a, const struct hm_record *record, uint64_t arrived)
 {
-	uint32_t max = record->outcome == HM_PASSED_ON ? PASSED_ON_MAX : RECORDS_MAX;
+	bool strange = record->outcome == HM_PASSED_ON;
+	uint32_t over = strange ? budget_pass_on(&a->budget, arrived) : 0;
 
-	if (a->count >= max) {
-		a->lost = true;
+	if (over > 0 || a->count >= (strange ? STRANGE_MAX : RECORDS_MAX)) {
+		/* The control thread is woken for the first of a window */
+		a->lost = a->lost || over <= 1;
 		return;
 	}
 	a->records[(a->first + a->count) % RECORDS_MAX] = *record;
 	a->count++;
 }
 
-static void answer_one(struct hm_answerer *a, struct hm_record *record, uint64_t arrived)
+/** Whether it was in the table. */
+static bool answer_one(struct hm_answerer *a, struct hm_record *record, uint64_t arrived)
 {
 	const struct hm_answer *found;
 	bool served;
@@ -120,8 +135,9 @@ static void answer_one(struct hm_answerer *a, struct hm_record *record, uint64_t
 		record->outcome = give(a, found, record->index);
 		record->waited_us = (uint32_t)((now_ns() - arrived) / 1000);
 	}
-	note(a, record);
+	note(a, record, arrived);
 	pthread_mutex_unlock(&a->lock);
+	return found != NULL;
 }
 
 static void tell(struct hm_answerer *a)
@@ -144,6 +160,26 @@ static void gap(struct hm_answerer *a)
 	pthread_mutex_unlock(&a->lock);
 }
 
+static void rank(struct hm_answerer *a, bool ahead)
+{
+	struct sched_param priority = { .sched_priority = ahead ? PRIORITY : 0 };
+
+	if (!a->realtime || ahead == a->ahead)
+		return;
+	if (pthread_setschedparam(pthread_self(), ahead ? SCHED_FIFO : SCHED_OTHER, &priority) == 0)
+		a->ahead = ahead;
+}
+
+/* The time to wake up and to look in vain counts too: it is most of it. */
+static void spend(struct hm_answerer *a, bool known)
+{
+	uint64_t used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	if (!known)
+		rank(a, budget_spend(&a->budget, now_ns(), used - a->used));
+	a->used = used;
+}
+
 /** All that is queued, the control thread told after each. */
 static void hear(struct hm_answerer *a)
 {
@@ -152,6 +188,7 @@ static void hear(struct hm_answerer *a)
 	for (;;) {
 		ssize_t got = recv(a->questions, from, sizeof(from), MSG_DONTWAIT);
 		uint64_t arrived = now_ns();
+		bool known = got > 0;
 		struct hm_record record;
 		size_t at = 0;
 
@@ -161,8 +198,9 @@ static void hear(struct hm_answerer *a)
 		if (got < 0)
 			gap(a);
 		while (got > 0 && question_next(from, (size_t)got, &at, &record))
-			answer_one(a, &record, arrived);
+			known = answer_one(a, &record, arrived) && known;
 		tell(a);
+		spend(a, known);
 	}
 }
 
@@ -174,59 +212,22 @@ static void *answerer_main(void *argument)
 		{ .fd = a->stop, .events = POLLIN },
 	};
 
+	/* Until it is known whether it comes first */
+	pthread_mutex_lock(&a->lock);
+	pthread_mutex_unlock(&a->lock);
 	for (;;) {
-		if (poll(wait, 2, -1) < 0 && errno != EINTR)
+		bool waits = a->realtime && !a->ahead;
+		int ready = poll(wait, 2, waits ? budget_wait_ms(&a->budget, now_ns()) : -1);
+
+		if (ready < 0 && errno != EINTR)
 			return NULL;
+		if (ready == 0)
+			rank(a, true);
 		if (wait[1].revents != 0)
 			return NULL;
 		if (wait[0].revents != 0)
 			hear(a);
 	}
-}
-
-static int netlink_open(uint32_t *port)
-{
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK };
-	socklen_t length = sizeof(address);
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	int rc;
-
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)(void *)&address, sizeof(address)) < 0 ||
-	    getsockname(fd, (struct sockaddr *)(void *)&address, &length) < 0) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
-	*port = address.nl_pid;
-	return fd;
-}
-
-/* The thousands of notifications that our own changes cause neither wake it nor fill its buffer. */
-static int questions_open(uint32_t receive_buffer)
-{
-	struct sock_filter only_questions[] = {
-		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __builtin_bswap16(RTM_GETNEIGH), 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-	};
-	struct sock_fprog program = { .len = 4, .filter = only_questions };
-	int size = (int)receive_buffer, group = RTNLGRP_NEIGH, rc;
-	uint32_t port;
-	int fd = netlink_open(&port);
-
-	if (fd < 0)
-		return fd;
-	/* Without the privilege the default holds some hundred questions */
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0 &&
-	    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) == 0)
-		return fd;
-	rc = -errno;
-	close(fd);
-	return rc;
 }
 
 static int sockets_open(struct hm_answerer *a, uint32_t receive_buffer, struct hm_status *status)
@@ -273,14 +274,18 @@ static int thread_start(struct hm_answerer *a, struct hm_status *status)
 	rc = pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (rc != 0)
 		return -rc;
+	pthread_mutex_lock(&a->lock);
 	rc = pthread_create(&a->thread, NULL, answerer_main, a);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc != 0)
-		return -rc;
-	a->started = true;
-	(void)pthread_setname_np(a->thread, "heddle-answer");
-	status->realtime = pthread_setschedparam(a->thread, SCHED_FIFO, &priority) == 0;
-	return 0;
+	if (rc == 0) {
+		a->started = true;
+		(void)pthread_setname_np(a->thread, "heddle-answer");
+		a->realtime = pthread_setschedparam(a->thread, SCHED_FIFO, &priority) == 0;
+		a->ahead = a->realtime;
+		status->realtime = a->realtime;
+	}
+	pthread_mutex_unlock(&a->lock);
+	return -rc;
 }
 
 int hm_open(uint32_t protocol, uint32_t receive_buffer, struct hm_status *status,

@@ -30,12 +30,26 @@ function read(path: string): string {
   }
 }
 
+/**
+ * Adds the namespaces of makers that live and are not of this run: if they die and leave them, that
+ * is another run's failure.
+ */
+export function noteOthers(run: string, others: Set<string>): void {
+  for (const name of namespaces()) {
+    const environment = read(`/proc/${MADE_BY.exec(name)?.[1]}/environ`);
+    if (environment !== "" && !isMarked(environment, run)) others.add(name);
+  }
+}
+
+function isMarked(environment: string, run: string): boolean {
+  return environment.split("\0").includes(`${RUN_VARIABLE}=${run}`);
+}
+
 export function processesOf(run: string): Process[] {
-  const mark = `${RUN_VARIABLE}=${run}`;
   return readdirSync("/proc")
     .map(Number)
     .filter((pid) => pid > 0 && pid !== process.pid)
-    .filter((pid) => read(`/proc/${pid}/environ`).split("\0").includes(mark))
+    .filter((pid) => isMarked(read(`/proc/${pid}/environ`), run))
     .map((pid) => ({ pid, command: read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim() }));
 }
 

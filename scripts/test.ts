@@ -9,7 +9,7 @@
 
 import { join } from "node:path";
 import { Stopwatch } from "../test/support/stopwatch.ts";
-import { endProcesses, leftovers, namespaces, RUN_VARIABLE } from "./test-leftovers.ts";
+import { endProcesses, leftovers, namespaces, noteOthers, RUN_VARIABLE } from "./test-leftovers.ts";
 import { closingLine, type Tally, tally } from "./test-summary.ts";
 import { select, TIERS, type Tier } from "./test-tiers.ts";
 
@@ -17,7 +17,7 @@ const ROOT = join(import.meta.dir, "..");
 const RUN = `${process.pid}-${Math.round(performance.timeOrigin)}`;
 const LEFTOVER_GRACE_MS = 3_000;
 const OUTPUT_GRACE_MS = 1_000;
-const LOOK_MS = 100;
+const LOOK_MS = 200;
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -44,7 +44,13 @@ async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
   return await first.finally(() => clearTimeout(timer));
 }
 
-async function runTier(tier: Tier, files: string[], options: string[]): Promise<Tally> {
+/** Adds to `others` the namespaces that other runs make meanwhile. */
+async function runTier(
+  tier: Tier,
+  files: string[],
+  options: string[],
+  others: Set<string>,
+): Promise<Tally> {
   const args = ["test", "--only-failures", `--timeout=${tier.testTimeoutMs}`, ...options];
   if (tier.workers > 1 && files.length > 1) args.push(`--parallel=${tier.workers}`);
   const child = Bun.spawn([process.execPath, ...args, ...files.map((file) => `./${file}`)], {
@@ -57,6 +63,7 @@ async function runTier(tier: Tier, files: string[], options: string[]): Promise<
   let timedOut = false;
   const watch = new Stopwatch();
   const timer = setInterval(() => {
+    noteOthers(RUN, others);
     if (watch.freeMs() < tier.tierTimeoutMs) return;
     timedOut = true;
     endProcesses(RUN);
@@ -100,7 +107,7 @@ async function main(words: string[]): Promise<number> {
     say(`\n== ${tier.name}: ${own.length} files`);
     const start = performance.now();
     const before = namespaces();
-    const result = await runTier(tier, own, options);
+    const result = await runTier(tier, own, options, before);
     const left = await leftBehind(before);
     result.problems.push(...left.map((found) => `left behind ${found}`));
     result.failed += left.length;

@@ -106,9 +106,9 @@ export async function composeAgent(
   const found = (): Uint8Array | null =>
     speaksForHost() ? new TextEncoder().encode(JSON.stringify(agent.found())) : null;
   void connection.foundInquiry.listen(options.node, found, beside.signal);
-  compileWhenStarted(agent, beside.signal);
   const isReady = (): boolean => agent.ready();
-  void trimAfterStart({ clock, logger, isReady, releaseMemory }, beside.signal);
+  // Then only: what is given back is also what was compiled until then.
+  void trimAfterStart({ clock, logger, isReady, releaseMemory }, beside.signal).then(compile);
   const done = agent.done.then(async (end) => {
     beside.abort();
     await connection.close();
@@ -142,8 +142,8 @@ function runningOf(agent: Agent, done: RunningAgent["done"]): RunningAgent {
   };
 }
 
-/** An agent starts until it was ready for `readyMs`, or has `records` to fold at once. */
-const START = { lookMs: 500, readyMs: 3000, records: 1000 } as const;
+/** So many records to fold at once are worth compiling for, although the agent has only started. */
+const MANY_RECORDS = 1000;
 
 /** Ends what main.ts began: from here on the compiler does what it usually does. */
 function compile(): void {
@@ -151,16 +151,5 @@ function compile(): void {
 }
 
 function compileIfMany(records: number): void {
-  if (records >= START.records) compile();
-}
-
-function compileWhenStarted(agent: Pick<Agent, "ready">, signal: AbortSignal): void {
-  let readyMs = 0;
-  const timer = setInterval(() => {
-    readyMs = agent.ready() ? readyMs + START.lookMs : 0;
-    if (readyMs < START.readyMs) return;
-    compile();
-    clearInterval(timer);
-  }, START.lookMs);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  if (records >= MANY_RECORDS) compile();
 }

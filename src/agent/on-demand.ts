@@ -42,6 +42,8 @@ const TICK_MS = 1000;
 const IDLE_MS = 600_000;
 /** The kernel is asked for idle entries at a tenth of that time. */
 const LOOKS = 10;
+/** What a flood may cost: to read all it left takes a tenth of the time. */
+const PAUSE_FACTOR = 10;
 /** Neighbour and entry of so many go in one chunk: no question can come between the two. */
 const AGED_AT_ONCE = 100;
 
@@ -92,6 +94,8 @@ export class OnDemand {
   #followedSeq = -1;
   /** Questions came when none could be answered. */
   #unheard = false;
+  /** Not before then again. */
+  #recoverAtMs = Number.NEGATIVE_INFINITY;
   /** What failed last, by what is not done since. */
   readonly #failures = new Map<string, string>();
   /** Until the next tick. */
@@ -136,7 +140,8 @@ export class OnDemand {
       this.#followedSeq = state.changedSeq;
       this.held.drop((subnet) => holderOf(state, node, subnet) === null);
     }
-    if (!this.#adopted && tail.view().caughtUp) this.#adopt(state, backend);
+    const mayAdopt = tail.view().caughtUp && this.#deps.clock.nowMs() >= this.#recoverAtMs;
+    if (!this.#adopted && mayAdopt) this.#adopt(state, backend);
     if (this.#watch === null && !this.#isDeaf) this.#listen();
     this.serve();
     if (this.#unheard && this.#deps.mayAnswer()) queueMicrotask(() => this.#recover());
@@ -227,7 +232,8 @@ export class OnDemand {
   /** The next plan may be far. */
   #retry(): void {
     this.#isDeaf = false;
-    if (this.problem() !== null && this.#deps.mayAnswer()) this.follow();
+    const isDue = this.problem() !== null || this.#unheard || !this.#adopted;
+    if (isDue && this.#deps.mayAnswer()) this.follow();
   }
 
   #backend(): VxlanBackend | null {
@@ -260,20 +266,27 @@ export class OnDemand {
     this.#adopted = true;
   }
 
-  /** Asks for whom the kernel waits and what it holds, instead of being told. */
+  /**
+   * Asks for whom the kernel waits and what it holds, instead of being told. A flood makes gaps
+   * faster than that can be read: then one of the next ticks does.
+   */
   #recover(): void {
-    const { kernel, mayAnswer, tail } = this.#deps;
-    const backend = this.#backend();
-    // Answers of the thread may be among what was not told.
-    if (backend !== null && this.#adopted && this.#watch?.path.by === "thread") {
-      this.#adopted = false;
-      this.#adopt(tail.state(), backend);
+    const { kernel, clock, mayAnswer, tail } = this.#deps;
+    const [backend, nowMs] = [this.#backend(), clock.nowMs()];
+    this.#unheard = backend !== null;
+    if (backend === null) return;
+    // Answers of the thread may be among what was not told: until they are read nothing may go.
+    const mustAdopt = this.#adopted && this.#watch?.path.by === "thread";
+    if (mustAdopt) this.#adopted = false;
+    if (nowMs < this.#recoverAtMs) return;
+    if (mustAdopt) this.#adopt(tail.state(), backend);
+    if (mayAnswer()) {
+      this.#unheard = !this.#succeeds(UNTAKEN, () => {
+        for (const miss of kernel.pending(devicesOf(backend))) this.#hear(miss);
+      });
     }
-    this.#unheard = backend !== null && !mayAnswer();
-    if (backend === null || this.#unheard) return;
-    this.#unheard = !this.#succeeds(UNTAKEN, () => {
-      for (const miss of kernel.pending(devicesOf(backend))) this.#hear(miss);
-    });
+    const tookMs = clock.nowMs() - nowMs;
+    this.#recoverAtMs = nowMs + Math.max(TICK_MS, tookMs * PAUSE_FACTOR);
   }
 
   #hear(miss: Miss): void {

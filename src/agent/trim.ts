@@ -23,7 +23,7 @@ export interface TrimDeps {
 }
 
 /** Between two looks; an agent that is ready at two of them has its start behind it. */
-const LOOK_MS = 5000;
+const LOOK_MS = 2000;
 
 /** Once in the life of an agent: what came back afterwards is what running needs. */
 export async function trimAfterStart(deps: TrimDeps, signal: AbortSignal): Promise<void> {

@@ -9,7 +9,7 @@ import {
   NoRespondersError,
   PermissionViolationError,
   UserAuthenticationExpiredError,
-} from "@nats-io/transport-node";
+} from "@nats-io/nats-core";
 import { LogError, type LogErrorKind } from "./log.ts";
 
 const SERVER_UNAVAILABLE = 503;

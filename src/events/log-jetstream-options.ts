@@ -4,10 +4,10 @@
 import { readFile } from "node:fs/promises";
 import {
   type Authenticator,
+  type ConnectionOptions,
   credsAuthenticator,
-  type NodeConnectionOptions,
   nkeyAuthenticator,
-} from "@nats-io/transport-node";
+} from "@nats-io/nats-core";
 import { LogError } from "./log.ts";
 
 export interface NatsOptions {
@@ -36,7 +36,7 @@ export const REDIAL_MS = 250;
 export async function connectionOptions(
   options: NatsOptions,
   timeoutMs: number,
-): Promise<NodeConnectionOptions> {
+): Promise<ConnectionOptions> {
   const servers = serverList(options);
   const authenticator = await authenticatorOf(options);
   // The client would report an unreadable file as a server that does not answer.

@@ -9,7 +9,7 @@
 // server drops it after INACTIVE_MS without a reader.
 
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream";
-import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
+import { createInbox, type Msg, type Subscription } from "@nats-io/nats-core";
 import { LogError, type Recorded } from "./log.ts";
 import type { NatsLink, Session } from "./nats-connect.ts";
 
@@ -67,6 +67,9 @@ export class PullReader {
   #queue: Recorded[] = [];
   #failure: LogError | null = null;
   #wake: (() => void) | null = null;
+  /** Whose abort ends a wait. */
+  #signal: AbortSignal | null = null;
+  readonly #aborted = () => this.#wake?.();
   #outstanding = 0;
   /** Messages not asked for yet. */
   #wanted: number;
@@ -120,20 +123,24 @@ export class PullReader {
 
   close(): void {
     clearInterval(this.#ticker);
+    this.#listenTo(null);
     this.#forget();
     if (!this.#session.nc.isClosed()) this.#subscription.unsubscribe();
   }
 
   #arrival(signal: AbortSignal): Promise<void> {
+    this.#listenTo(signal);
     return new Promise((resolve) => {
-      const done = () => {
-        signal.removeEventListener("abort", done);
-        this.#wake = null;
-        resolve();
-      };
-      signal.addEventListener("abort", done);
-      this.#wake = done;
+      this.#wake = resolve;
     });
+  }
+
+  /** A follower waits on one signal: to begin and end that for each record costs 20 us of it. */
+  #listenTo(signal: AbortSignal | null): void {
+    if (this.#signal === signal) return;
+    this.#signal?.removeEventListener("abort", this.#aborted);
+    signal?.addEventListener("abort", this.#aborted);
+    this.#signal = signal;
   }
 
   /** Pulls overlap: the next one waits at the server before the last one is used up. */

@@ -5,7 +5,7 @@
 // server should send registers with `onDown`, because nothing else ends such a wait.
 
 import { type JetStreamClient, type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection, type Status } from "@nats-io/transport-node";
+import type { NatsConnection, Status } from "@nats-io/nats-core";
 import { LogError } from "./log.ts";
 import { logErrorFrom } from "./log-jetstream-error.ts";
 import {
@@ -14,6 +14,7 @@ import {
   REDIAL_MS,
   shownServers,
 } from "./log-jetstream-options.ts";
+import { connect } from "./nats-transport.ts";
 import { refuseOldServer } from "./nats-version.ts";
 
 export interface Session {

@@ -3,7 +3,7 @@
 // subject, so that NATS permissions authenticate it; a reply inbox would let any host speak for
 // any.
 
-import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import type { AppliedAnswer, Inquiry } from "./inquiry.ts";
 import { messageSchemas } from "./late.ts";
 import { nameToken } from "./name.ts";

@@ -1,7 +1,7 @@
 // What the inquiries share: hearing one subject of plain NATS for as long as the process wants to,
 // through lost connections and servers.
 
-import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { LogError } from "./log.ts";
 import type { NatsLink } from "./nats-connect.ts";
 

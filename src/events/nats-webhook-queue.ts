@@ -12,7 +12,7 @@ import {
   JetStreamApiError,
   ReplayPolicy,
 } from "@nats-io/jetstream";
-import type { Msg } from "@nats-io/transport-node";
+import type { Msg } from "@nats-io/nats-core";
 import { LogError } from "./log.ts";
 import { createWebhookNotes, type FabricStreams } from "./log-jetstream-stream.ts";
 import type { NatsLink } from "./nats-connect.ts";

@@ -54,9 +54,11 @@ function pushSets<N extends Noun>(
   lost: Lost,
 ): void {
   const { same } = nouns[noun] as NounRules<NounTypes[N]>;
-  const found = mapFor(have, noun);
+  const [wanted, found] = [mapFor(want, noun), mapFor(have, noun)];
   const anyLost = lost.all.size + lost.neighs.size > 0;
-  for (const [key, object] of mapFor(want, noun)) {
+  // One and the same table since a round found it so (share.ts).
+  if (wanted === found && !anyLost) return;
+  for (const [key, object] of wanted) {
     const there = found.get(key) ?? null;
     const stays = there !== null && same(object, there);
     if (stays && !(anyLost && isLost(noun, object, lost))) continue;
@@ -100,9 +102,10 @@ function straysOfNoun<N extends Noun>(
   removed: ReadonlySet<string>,
 ): Op[] {
   const { owned } = nouns[noun] as NounRules<NounTypes[N]>;
-  const wanted = mapFor(want, noun);
+  const [wanted, found] = [mapFor(want, noun), mapFor(have, noun)];
+  if (wanted === found) return [];
   const ops: Op[] = [];
-  for (const [key, object] of mapFor(have, noun)) {
+  for (const [key, object] of found) {
     if (wanted.has(key) || !owned(object, by)) continue;
     const dev = deviceOf(noun, object);
     // What is on a device goes with it; a device with 30 000 objects goes in one message.

@@ -3,7 +3,7 @@
 // (another TOS, port, …) is a different object to the kernel and gets a removal of its own.
 
 import { AF_INET, AF_INET6, EEXIST, EINVAL } from "../ffi/netlink/constants.ts";
-import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
+import { CHUNK, type NetlinkSocket, type Request } from "../ffi/netlink/socket.ts";
 import { addrRequest } from "./kernel-netlink-addr.ts";
 import type { Devices } from "./kernel-netlink-dev.ts";
 import { fdbRequest, strayFdb } from "./kernel-netlink-fdb.ts";
@@ -42,7 +42,8 @@ export async function applyBatch(
   const plans = ops.map((op) => plan(op, devices, nexthops));
   const requests: Request[] = [];
   for (const item of plans) if (Array.isArray(item)) requests.push(...item);
-  const results = await socket.transact(requests);
+  const isOne = requests.length <= CHUNK;
+  const results = isOne ? socket.transactNow(requests) : await socket.transact(requests);
   const outcomes: OpOutcome[] = [];
   let at = 0;
   for (const [i, op] of ops.entries()) {

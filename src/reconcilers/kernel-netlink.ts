@@ -41,9 +41,11 @@ import {
 import type { MissKernel } from "./miss.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
+const NOTHING: Promise<readonly OpOutcome[]> = Promise.resolve([]);
+
 /** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
 const SYSCTL_LOOK_MS = 1000;
-const NOTHING = { indexes: new Set<number>(), tables: new Set<string>() };
+const NO_INTEREST = { indexes: new Set<number>(), tables: new Set<string>() };
 
 export interface NetlinkKernelOptions {
   /** Namespace file, e.g. `/run/netns/blue`; null is the process's own. */
@@ -64,7 +66,7 @@ export class NetlinkKernel implements Kernel {
    * What notifications of neighbours and rules are about: nothing before anybody looked at those.
    * While an agent starts, the neighbours of the underlay come and go.
    */
-  #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } = NOTHING;
+  #interest: { indexes: ReadonlySet<number>; tables: ReadonlySet<string> } = NO_INTEREST;
   #configured: Configured = new Map();
   readonly #watchers = new Set<{ readonly onChange: () => void }>();
   /** One for all watchers: each notification is read and judged once. */
@@ -178,8 +180,8 @@ export class NetlinkKernel implements Kernel {
     return this.#devices;
   }
 
-  async #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
-    if (ops.length === 0) return [];
+  #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
+    if (ops.length === 0) return NOTHING;
     for (const op of ops) {
       if (op.noun !== "fdb" && op.noun !== "neigh") continue;
       const index = devices.indexOf(op.object.dev);
@@ -189,7 +191,7 @@ export class NetlinkKernel implements Kernel {
     const removes = ops.some(
       ({ verb, noun }) => verb === "del" && (noun === "neigh" || noun === "fdb"),
     );
-    return await (removes && this.#misses !== null ? this.#misses.withhold(run) : run());
+    return removes && this.#misses !== null ? this.#misses.withhold(run) : run();
   }
 
   async #applyOne(devices: Devices, op: Exclude<Op, BatchOp>): Promise<OpOutcome> {

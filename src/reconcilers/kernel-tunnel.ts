@@ -106,7 +106,12 @@ export class TunnelKernel implements Kernel, TunnelView {
     return { ...found, links, peers: new Map(this.#peers) };
   }
 
-  async apply(ops: readonly Op[]): Promise<readonly OpOutcome[]> {
+  apply(ops: readonly Op[]): Promise<readonly OpOutcome[]> {
+    const foreign = ops.every((op) => op.noun !== "peer" && !isTun(op));
+    return foreign ? this.#inner.apply(ops) : this.#applyEach(ops);
+  }
+
+  async #applyEach(ops: readonly Op[]): Promise<readonly OpOutcome[]> {
     const outcomes: OpOutcome[] = [];
     for (let at = 0; at < ops.length; ) {
       const first = ops[at];

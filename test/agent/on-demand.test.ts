@@ -113,3 +113,33 @@ test("an answer that throws is not thrown at who asked; the question is taken ag
   expect(agent.status()).toMatchObject({ state: "ready", problems: [] });
   await stop();
 });
+
+test("a flood of gaps is read once, and what is left a second later", async () => {
+  let dumps = 0;
+  const clock = manualClock();
+  const { agent, misses } = await agentOnModel(clock, undefined, {
+    mode: "on-miss",
+    missesOf: (model) => {
+      const port = failing(model, new Set(), error);
+      return {
+        ...port,
+        pending: (devs) => {
+          dumps++;
+          return port.pending(devs);
+        },
+      };
+    },
+  });
+  await clock.advance(3000);
+  const before = dumps;
+  for (let i = 0; i < 50; i++) {
+    misses.overrun();
+    await clock.advance(10);
+  }
+  expect(dumps).toBe(before + 1);
+  await clock.advance(3000);
+  expect(dumps).toBe(before + 2);
+  const ended = agent.stop();
+  await clock.advance(1000);
+  await ended;
+});

@@ -76,13 +76,13 @@ test("memory is given back once, when the agent has been ready for a while", asy
   await clock.advance(60_000);
   expect(seen.releases).toBe(0);
   seen.ready = true;
-  await clock.advance(5000);
+  await clock.advance(2000);
   seen.ready = false;
-  await clock.advance(5000);
+  await clock.advance(2000);
   seen.ready = true;
-  await clock.advance(5000);
+  await clock.advance(2000);
   expect(seen.releases).toBe(0);
-  await clock.advance(5000);
+  await clock.advance(2000);
   await done;
   expect([seen.releases, clock.pending]).toEqual([1, 0]);
 });
@@ -90,7 +90,7 @@ test("memory is given back once, when the agent has been ready for a while", asy
 test("an agent that ends first gives nothing back", async () => {
   const { clock, stop, seen, done } = agent();
   seen.ready = true;
-  await clock.advance(5000);
+  await clock.advance(2000);
   stop.abort();
   await settle();
   await done;
@@ -100,7 +100,7 @@ test("an agent that ends first gives nothing back", async () => {
 test("a system that refuses costs a line and nothing else", async () => {
   const { clock, seen, done } = agent(true);
   seen.ready = true;
-  await clock.advance(10_000);
+  await clock.advance(4000);
   await done;
   expect(seen.lines).toEqual(['memory is kept {"reason":"madvise: errno 22"}']);
 });

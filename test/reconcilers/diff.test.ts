@@ -19,9 +19,29 @@ const PRUNE = { fabric: FABRIC, prune: true };
 const KEEP = { fabric: FABRIC, prune: false };
 const NOUNS = Object.keys(mapOf) as Noun[];
 
+test("a table that both have in common is not gone through", () => {
+  const routes = new Map();
+  routes[Symbol.iterator] = () => {
+    throw new Error("read");
+  };
+  const state = { ...emptyKernelState(), routes };
+  expect(diff(state, { ...state }, PRUNE)).toEqual([]);
+});
+
 describe("diff of any wanted and any found state", () => {
   test("is empty when what is wanted is there", () => {
     fc.assert(fc.property(wantedState, (want) => expect(diff(want, want, PRUNE)).toEqual([])));
+  });
+
+  test("is the same when both have a table in common", () => {
+    fc.assert(
+      fc.property(wantedState, foundState, (want, have) => {
+        const { neighs, routes, fdb } = want;
+        const copied = { neighs: new Map(neighs), routes: new Map(routes), fdb: new Map(fdb) };
+        const common = diff(want, { ...have, neighs, routes, fdb }, PRUNE);
+        expect(common).toEqual([...diff(want, { ...have, ...copied }, PRUNE)]);
+      }),
+    );
   });
 
   test("leads to what is wanted, in one step when our marks stand", () => {

@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { leftovers, processesOf, RUN_VARIABLE } from "../../scripts/test-leftovers.ts";
+import { leftovers, noteOthers, processesOf, RUN_VARIABLE } from "../../scripts/test-leftovers.ts";
 import { closingLine, tally } from "../../scripts/test-summary.ts";
 import { select, tierOf } from "../../scripts/test-tiers.ts";
+import { run as command, Netns, requireRoot } from "../support/netns.ts";
 
 const ALL = [
   "test/events/fold.test.ts",
@@ -95,4 +96,29 @@ describe("leftovers", () => {
     }
     expect(processesOf(run)).toEqual([]);
   });
+
+  test.skipIf(!requireRoot("namespaces of other runs"))(
+    "a namespace that another run left is that run's, one of this run is named",
+    async () => {
+      const run = `test-${process.pid}`;
+      const others = new Set<string>();
+      const made = ["other", run].map((mark) => {
+        const env = { ...process.env, [RUN_VARIABLE]: mark };
+        const maker = Bun.spawn(["sleep", "60"], { env });
+        return { maker, netns: new Netns(`hd-${maker.pid}-left`) };
+      });
+      try {
+        for (const { netns } of made) command(["ip", "netns", "add", netns.name]);
+        noteOthers(run, others);
+        for (const { maker } of made) maker.kill("SIGKILL");
+        for (const { maker } of made) await maker.exited;
+        const found = (await leftovers(run, others, 0)).filter((line) => /-left$/.test(line));
+        const [foreign, own] = made.map(({ netns }) => `network namespace ${netns.name}`);
+        expect(found).toContain(own ?? "");
+        expect(found).not.toContain(foreign ?? "");
+      } finally {
+        for (const { netns } of made) netns[Symbol.dispose]();
+      }
+    },
+  );
 });

@@ -66,16 +66,18 @@ export function missContract(name: string, make: () => AskingHost): void {
       ["IPv6", dev6, GATEWAY6, "2001:db8::7"],
     ])("%s: a packet waits for the answer to one question", async (_, of, gateway, dst) => {
       const sent = host.send(gateway);
-      await until("the question", 2000, () => heard.length === 1);
-      expect(heard).toEqual([{ dev: of, ip: gateway, sinceMs: 0 }]);
+      // It asks once a second until it is answered.
+      await until("the question", 2000, () => heard.length >= 1);
+      expect(heard[0]).toEqual({ dev: of, ip: gateway, sinceMs: 0 });
       const [open] = host.misses.pending([dev, dev6]);
       expect(open).toMatchObject({ dev: of, ip: gateway });
       const outcomes = host.misses.answer(answer(of, gateway, dst));
       expect(outcomes).toEqual([{ ok: true }, { ok: true }]);
       expect(await sent).toBe("delivered");
       expect(host.misses.pending([dev, dev6])).toEqual([]);
+      const asked = heard.length;
       expect(await host.send(gateway)).toBe("delivered");
-      expect(heard).toHaveLength(1);
+      expect(heard).toHaveLength(asked);
     });
 
     test.each([
@@ -96,7 +98,7 @@ export function missContract(name: string, make: () => AskingHost): void {
           expect.objectContaining({ dev: of, ip: gateway }),
         );
       } else {
-        await until("the question", 2000, () => heard.length === 1);
+        await until("the question", 2000, () => heard.length >= 1);
         host.misses.answer(answer(of, gateway, dst));
         expect(await sent).toBe("delivered");
       }
@@ -119,37 +121,39 @@ export function missContract(name: string, make: () => AskingHost): void {
     test("nothing is answered that is not served, was taken back or is another's", async () => {
       const to = { mac: "02:00:00:00:07:07", dst: "198.18.0.7" };
       watch.prepare([{ ip: GATEWAY, to }]);
-      const ask = async (count: number) => {
+      const ask = async () => {
+        const before = heard.length;
         const sent = host.send(GATEWAY);
-        await until("the question", 2000, () => heard.length === count);
+        await until("the question", 2000, () => heard.length > before);
         const object = neigh(dev, GATEWAY);
         const key = keyOf.neigh(object);
         host.misses.answer([{ verb: "del", noun: "neigh", key, object, found: object }]);
         expect(await sent).toBe("refused");
       };
-      await ask(1);
+      await ask();
       watch.serve([dev6]);
-      await ask(2);
+      await ask();
       watch.serve([dev, dev6]);
       watch.prepare([{ ip: GATEWAY, to: null }]);
-      await ask(3);
+      await ask();
       watch.prepare([{ ip: "10.5.70.0", to }]);
-      await ask(4);
+      await ask();
       watch.drain();
       expect(answered).toEqual([]);
     });
 
     test("a question without an answer is asked again", async () => {
       const sent = host.send(GATEWAY);
-      await until("two questions", 3000, () => heard.length === 2);
+      await until("two questions", 3000, () => heard.length >= 2);
       host.misses.answer(answer(dev, GATEWAY, "198.18.0.7"));
       expect(await sent).toBe("delivered");
     });
 
     test("a neighbour that is not to be had is refused, and asked for again later", async () => {
-      for (const count of [1, 2]) {
+      for (const _ of ["at first", "later"]) {
+        const before = heard.length;
         const sent = host.send(GATEWAY);
-        await until("the question", 2000, () => heard.length === count);
+        await until("the question", 2000, () => heard.length > before);
         const object = neigh(dev, GATEWAY);
         const key = keyOf.neigh(object);
         const removal: Answer = { verb: "del", noun: "neigh", key, object, found: object };

@@ -52,6 +52,7 @@ export class Everyone {
   #kernel: NetlinkKernel | null = null;
   #agent: Agent | null = null;
   #snapshot: string | null = null;
+  #subnetEnv: string | null = null;
   #families: readonly Family[] = [];
   #ids = 0;
   /** How often questions may have gone unheard, the start of an agent included. */
@@ -163,8 +164,7 @@ export class Everyone {
       if (text === "round") this.rounds++;
     };
     const warn: Logger["warn"] = (text, fields) => {
-      // There is no subnet file.
-      if (text === "drift healed" && fields?.noun !== "file") this.drift.push(`${fields?.noun}`);
+      if (text === "drift healed") this.drift.push(`${fields?.noun}`);
     };
     const logger: Logger = { debug, info: nothing, warn, error: nothing };
     this.#agent = await startAgent(
@@ -181,8 +181,10 @@ export class Everyone {
           writeSnapshot: async (text) => {
             this.#snapshot = text;
           },
-          readSubnetEnv: async () => null,
-          writeSubnetEnv: async () => undefined,
+          readSubnetEnv: async () => this.#subnetEnv,
+          writeSubnetEnv: async (text) => {
+            this.#subnetEnv = text;
+          },
         },
       },
       {
