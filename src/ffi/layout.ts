@@ -173,14 +173,22 @@ export type StructValue<F extends Fields> = { readonly [K in keyof F]: number };
 /** A C struct of integers, in order and without gaps (padding is a field). Left out means 0. */
 export interface Struct<F extends Fields> extends Codec<StructValue<F>> {
   readonly size: number;
+  /** Where a field begins. */
+  readonly at: { readonly [K in keyof F]: number };
   write(writer: Writer, value: Partial<StructValue<F>>): void;
 }
 
 export function struct<const F extends Fields>(fields: F): Struct<F> {
   const list = Object.entries(fields);
-  const size = list.reduce((sum, [, codec]) => sum + (codec.size ?? 0), 0);
+  const places: Record<string, number> = {};
+  let size = 0;
+  for (const [name, codec] of list) {
+    places[name] = size;
+    size += codec.size ?? 0;
+  }
   return {
     size,
+    at: places as { readonly [K in keyof F]: number },
     write(writer, value) {
       for (const [name, codec] of list) codec.write(writer, value[name] ?? 0);
     },
@@ -220,13 +228,31 @@ function writeAttr<T>(writer: Writer, type: number, codec: Codec<T>, value: T): 
   writer.take(aligned(length) - length);
 }
 
-export function attrs<const R extends Rows>(rows: R): Codec<AttrsValue<R>> {
+interface Attrs<R extends Rows> extends Codec<AttrsValue<R>> {
+  readonly numbers: { readonly [K in keyof R]: number };
+  /** Where the value of each of the attributes in `bytes` begins, by name. */
+  places(bytes: Uint8Array, from: number): Readonly<Record<string, number>>;
+}
+
+export function attrs<const R extends Rows>(rows: R): Attrs<R> {
   const byNumber: { name: string; codec: Codec<unknown> }[] = [];
+  const numbers: Record<string, number> = {};
   for (const [name, [number, codec]] of Object.entries(rows)) {
     byNumber[number & TYPE_MASK] = { name, codec };
+    numbers[name] = number;
   }
   return {
     size: null,
+    numbers: numbers as { readonly [K in keyof R]: number },
+    places(bytes, from) {
+      const { view } = inputOf(bytes);
+      const places: Record<string, number> = {};
+      for (let at = from; at < bytes.length; at += aligned(view.getUint16(at, true))) {
+        const row = byNumber[view.getUint16(at + 2, true) & TYPE_MASK];
+        if (row !== undefined) places[row.name] = at + HEADER;
+      }
+      return places;
+    },
     write(writer, value) {
       const items: Readonly<Record<string, unknown>> = value;
       for (const name in items) {
@@ -284,10 +310,27 @@ export function list<T>(number: number, codec: Codec<T>): Codec<readonly T[]> {
 
 /** A netlink payload: one struct, then attributes. */
 export interface Message<F extends Fields, R extends Rows> {
+  /** Of the attributes, as the table has them. */
+  readonly numbers: Attrs<R>["numbers"];
   encode(header: Partial<StructValue<F>>, attributes: AttrsValue<R>): Uint8Array;
   decode(payload: Uint8Array): Decoded<F, R>;
   /** The same, in place. */
   read(span: Span): Decoded<F, R>;
+  /** A message to be copied and written over. */
+  pattern<A extends AttrsValue<R>>(
+    header: Partial<StructValue<F>>,
+    attributes: A,
+  ): Pattern<keyof F | keyof A>;
+}
+
+/**
+ * A message of which thousands are made at once that differ in a few numbers: copying it and
+ * writing those takes a tenth of encoding each.
+ */
+export interface Pattern<K extends PropertyKey> {
+  readonly bytes: Uint8Array;
+  /** Where the values of fields and attributes begin. */
+  readonly at: Readonly<Record<K, number>>;
 }
 
 export interface Decoded<F extends Fields, R extends Rows> {
@@ -302,23 +345,38 @@ export interface Decoded<F extends Fields, R extends Rows> {
  */
 export function message<F extends Fields, R extends Rows>(
   header: Struct<F>,
-  table: Codec<AttrsValue<R>>,
+  table: Attrs<R>,
 ): Message<F, R> {
   const read = ({ input, at, end }: Span): Decoded<F, R> => ({
     header: header.read(input, at, end),
     attrs: table.read(input, Math.min(at + aligned(header.size), end), end),
   });
+  const encode: Message<F, R>["encode"] = (fields, attributes) => {
+    scratch.at = 0;
+    header.write(scratch, fields);
+    scratch.take(aligned(scratch.at) - scratch.at);
+    table.write(scratch, attributes);
+    return scratch.bytes.slice(0, scratch.at);
+  };
   return {
+    numbers: table.numbers,
     read,
-    encode(fields, attributes) {
-      scratch.at = 0;
-      header.write(scratch, fields);
-      scratch.take(aligned(scratch.at) - scratch.at);
-      table.write(scratch, attributes);
-      return scratch.bytes.slice(0, scratch.at);
+    encode,
+    pattern<A extends AttrsValue<R>>(fields: Partial<StructValue<F>>, attributes: A) {
+      const bytes = encode(fields, attributes);
+      const at = { ...header.at, ...table.places(bytes, aligned(header.size)) };
+      return { bytes, at: at as Readonly<Record<keyof F | keyof A, number>> };
     },
     decode: (payload) => read({ input: inputOf(payload), at: 0, end: payload.length }),
   };
+}
+
+/** Little-endian, as `u32`, where a pattern says. */
+export function putU32(into: Uint8Array, at: number, value: number): void {
+  into[at] = value;
+  into[at + 1] = value >>> 8;
+  into[at + 2] = value >>> 16;
+  into[at + 3] = value >>> 24;
 }
 
 /** Bytes of a value that is not a whole message, such as the inside of IFLA_INFO_DATA. */

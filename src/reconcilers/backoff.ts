@@ -41,7 +41,7 @@ export function fail(retries: Retries, op: Op, nowMs: number, message: string): 
 }
 
 export function isHeld(retries: Retries, op: Op, nowMs: number): boolean {
-  const retry = retries.get(idOf(op));
+  const retry = retries.size === 0 ? undefined : retries.get(idOf(op));
   return retry !== undefined && nowMs < retry.dueMs;
 }
 

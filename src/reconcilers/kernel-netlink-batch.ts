@@ -14,6 +14,7 @@ import {
   delRoute,
   dumpWhere,
   setRoute,
+  setThroughNexthop,
   setUnreachable,
   strayRoutes,
 } from "./kernel-netlink-route.ts";
@@ -39,19 +40,24 @@ export async function applyBatch(
   ops: readonly BatchOp[],
 ): Promise<OpOutcome[]> {
   const nexthops = wantsNexthops(gateways, ops) ? new NexthopAllocator(socket) : null;
-  const plans = ops.map((op) => plan(op, devices, nexthops));
-  const requests: Request[] = [];
-  for (const item of plans) if (Array.isArray(item)) requests.push(...item);
-  const isOne = requests.length <= CHUNK;
-  const results = isOne ? socket.transactNow(requests) : await socket.transact(requests);
+  // An op is one request, a route with its nexthop object two.
+  const atOnce = nexthops === null ? CHUNK : CHUNK / 2;
   const outcomes: OpOutcome[] = [];
-  let at = 0;
-  for (const [i, op] of ops.entries()) {
-    const item = plans[i] ?? [];
-    const count = Array.isArray(item) ? item.length : 0;
-    const outcome = Array.isArray(item) ? outcomeOf(op.verb, results.slice(at, at + count)) : item;
-    at += count;
-    outcomes.push(needsMore(op, outcome) ? await settle(socket, devices, op, outcome) : outcome);
+  for (let from = 0; from < ops.length; from += atOnce) {
+    if (from > 0) await new Promise(setImmediate);
+    const some = ops.slice(from, from + atOnce);
+    const plans = some.map((op) => plan(op, devices, nexthops));
+    const results = socket.transactNow(plans.flatMap((item) => (Array.isArray(item) ? item : [])));
+    let at = 0;
+    for (const [i, op] of some.entries()) {
+      const item = plans[i] ?? [];
+      const count = Array.isArray(item) ? item.length : 0;
+      const outcome = Array.isArray(item)
+        ? outcomeOf(op.verb, results.slice(at, at + count))
+        : item;
+      at += count;
+      outcomes.push(needsMore(op, outcome) ? await settle(socket, devices, op, outcome) : outcome);
+    }
   }
   if (ops.some((op) => op.noun === "route" && op.found !== null)) await removeUnused(socket);
   return outcomes;
@@ -91,9 +97,10 @@ function planFdb(
 }
 
 function planRoute(object: Route, index: number, nexthops: NexthopAllocator | null): Request[] {
-  if (nexthops === null || !hasOwnGateway(object)) return [setRoute(object, index, null)];
-  const { id, request } = nexthops.idFor(object, index);
-  const routed = setRoute(object, index, id);
+  const { via, onlink } = object;
+  if (nexthops === null || via === null || !hasOwnGateway(object)) return [setRoute(object, index)];
+  const { id, request } = nexthops.idFor(via, index, onlink);
+  const routed = setThroughNexthop(object, id);
   return request === null ? [routed] : [request, routed];
 }
 
@@ -109,8 +116,8 @@ function wantsNexthops(gateways: Gateways, ops: readonly BatchOp[]): boolean {
     const { dev, via } = op.object;
     const all = added.get(dev) ?? new Set(gateways.get(dev));
     added.set(dev, all.add(via ?? ""));
+    if (all.size > LIMIT) return true;
   }
-  for (const all of added.values()) if (all.size > LIMIT) return true;
   for (const [dev, all] of added) gateways.set(dev, all);
   return false;
 }
@@ -161,7 +168,7 @@ function settle(
     if (op.object.unreachable)
       return outcomeOf("set", socket.transactNow([setUnreachable(op.object)]));
     if (index === null) return removed;
-    return outcomeOf("set", socket.transactNow([setRoute(op.object, index, null)]));
+    return outcomeOf("set", socket.transactNow([setRoute(op.object, index)]));
   });
 }
 

@@ -5,6 +5,8 @@
 // no other is ever changed. Nothing is remembered about objects: the kernel drops them with the
 // device, so each batch reads them anew.
 
+import type { Ip } from "../events/address.ts";
+import { putU32 } from "../ffi/layout.ts";
 import {
   AF_INET,
   AF_UNSPEC,
@@ -18,8 +20,8 @@ import {
 import { nexthop } from "../ffi/netlink/nexthop.ts";
 import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
 import type { RouteMessage } from "./kernel-netlink-route.ts";
-import { ipText, ipToBytes } from "./kernel-netlink-text.ts";
-import { PROTOCOL, type Route } from "./kernel-state.ts";
+import { ipText, putIpv4 } from "./kernel-netlink-text.ts";
+import { PROTOCOL } from "./kernel-state.ts";
 
 /** IPv4 gateways on one device above which new routes go through nexthop objects. */
 export const LIMIT = 256;
@@ -54,9 +56,14 @@ export function dumpNexthops(socket: NetlinkSocket, oif?: number): Map<number, N
 /** 104 << 24: far from the small numbers that people and the kernel's own choice use. */
 const FIRST_ID = PROTOCOL * 0x1000000;
 
+/** Of an object that was made here, to be told from others without asking for it. */
+export function isOurId(id: number): boolean {
+  return Math.floor(id / 0x1000000) === PROTOCOL;
+}
+
 /** Finds or makes the object for a gateway, for one batch of routes. */
 export class NexthopAllocator {
-  readonly #taken: Map<number, Nexthop>;
+  readonly #taken: ReadonlyMap<number, Nexthop>;
   readonly #byGateway = new Map<string, number>();
   #next = FIRST_ID;
 
@@ -68,16 +75,19 @@ export class NexthopAllocator {
   }
 
   /** The id to route through, and the request that makes the object when there is none yet. */
-  idFor(route: Route, oif: number): { readonly id: number; readonly request: Request | null } {
-    const { via, onlink } = route;
-    const known = this.#byGateway.get(keyOf({ via, oif, onlink }));
+  idFor(
+    via: Ip,
+    oif: number,
+    onlink: boolean,
+  ): { readonly id: number; readonly request: Request | null } {
+    const key = keyOf({ via, oif, onlink });
+    const known = this.#byGateway.get(key);
     if (known !== undefined) return { id: known, request: null };
     while (this.#taken.has(this.#next)) this.#next += 1;
     const id = this.#next;
-    const object = { id, via, oif, onlink, protocol: PROTOCOL };
-    this.#taken.set(id, object);
-    this.#byGateway.set(keyOf(object), id);
-    return { id, request: creation(object) };
+    this.#next += 1;
+    this.#byGateway.set(key, id);
+    return { id, request: creation(id, via, oif, onlink) };
   }
 }
 
@@ -85,11 +95,18 @@ function keyOf({ via, oif, onlink }: Pick<Nexthop, "via" | "oif" | "onlink">): s
   return `${oif} ${via} ${onlink}`;
 }
 
-function creation({ id, via, oif, onlink }: Nexthop): Request {
-  const payload = nexthop.encode(
-    { family: AF_INET, protocol: PROTOCOL, flags: onlink ? RTNH_F_ONLINK : 0 },
-    { NHA_ID: id, NHA_OIF: oif, NHA_GATEWAY: via === null ? undefined : ipToBytes(via) },
-  );
+const CREATION = nexthop.pattern(
+  { family: AF_INET, protocol: PROTOCOL },
+  { NHA_ID: 0, NHA_OIF: 0, NHA_GATEWAY: new Uint8Array(4) },
+);
+
+function creation(id: number, via: string, oif: number, onlink: boolean): Request {
+  const payload = CREATION.bytes.slice();
+  const { flags, NHA_ID, NHA_OIF, NHA_GATEWAY } = CREATION.at;
+  putU32(payload, flags, onlink ? RTNH_F_ONLINK : 0);
+  putU32(payload, NHA_ID, id);
+  putU32(payload, NHA_OIF, oif);
+  putIpv4(payload, NHA_GATEWAY, via);
   return { type: RTM_NEWNEXTHOP, flags: NLM_F_CREATE | NLM_F_EXCL, payload };
 }
 

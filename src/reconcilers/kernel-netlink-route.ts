@@ -2,6 +2,7 @@
 // the same Route value; which form a new route takes is a matter of cost, decided in
 // kernel-netlink-nexthop.ts. Whatever we never set ourselves is told as text in `extra`.
 
+import { putU32 } from "../ffi/layout.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -21,35 +22,54 @@ import {
   RTNH_F_ONLINK,
 } from "../ffi/netlink/constants.ts";
 import { NetlinkError } from "../ffi/netlink/error.ts";
+import type { Frame } from "../ffi/netlink/header.ts";
 import { route, rtmsg } from "../ffi/netlink/route.ts";
 import type { NetlinkSocket, Request } from "../ffi/netlink/socket.ts";
 import type { Devices } from "./kernel-netlink-dev.ts";
 import { dumpNexthops, type Nexthop } from "./kernel-netlink-nexthop.ts";
-import { afOf, anyIp, ipText, ipToBytes, splitPrefix } from "./kernel-netlink-text.ts";
+import { type PlainRoute, plainRouteOf } from "./kernel-netlink-route-plain.ts";
+import { afOf, anyIp, ipText, ipToBytes, putIpv4, splitPrefix } from "./kernel-netlink-text.ts";
 import { keyOf, PROTOCOL, type Route } from "./kernel-state.ts";
 
 export type RouteMessage = ReturnType<typeof route.decode>;
 
+/** Those that are as we make them, read already, and all others. */
+export interface FoundRoutes {
+  readonly plain: readonly PlainRoute[];
+  readonly others: readonly RouteMessage[];
+}
+
 /** Our routes, and every route through the given devices. */
-export function dumpRoutes(socket: NetlinkSocket, indexes: readonly number[]): RouteMessage[] {
+export function dumpRoutes(socket: NetlinkSocket, indexes: readonly number[]): FoundRoutes {
+  const plain: PlainRoute[] = [];
+  const isPlain = (frame: Frame): boolean => {
+    const read = plainRouteOf(frame);
+    if (read !== null) plain.push(read);
+    return read !== null;
+  };
   // Flat, not spread into a push: as arguments, 700 000 routes are more than the stack holds.
-  return [AF_INET, AF_INET6]
+  const others = [AF_INET, AF_INET6]
     .flatMap((family) => [
-      dumpWhere(socket, family, PROTOCOL, undefined),
+      dumpWhere(socket, family, PROTOCOL, undefined, isPlain),
       ...indexes.map((index) => dumpWhere(socket, family, ANY_BUT_OURS, index)),
     ])
     .flat();
+  return { plain, others };
 }
 
 /** As a protocol to `dumpWhere`: the kernel is asked for all, and ours are left undecoded. */
 export const ANY_BUT_OURS = -1;
 
-/** The kernel filters: strict checking makes it honour table, protocol (0: any) and device. */
+/**
+ * The kernel filters: strict checking makes it honour table, protocol (0: any) and device. What
+ * `skip` says yes to is left out.
+ */
 export function dumpWhere(
   socket: NetlinkSocket,
   family: number,
   protocol: number,
   oif: number | undefined,
+  skip: (frame: Frame) => boolean = () => false,
 ): RouteMessage[] {
   const payload = route.encode(
     { family, table: RT_TABLE_MAIN, protocol: Math.max(protocol, 0) },
@@ -57,10 +77,11 @@ export function dumpWhere(
   );
   try {
     return socket.dump({ type: RTM_GETROUTE, flags: 0, payload }, (reply) => {
-      const header = rtmsg.read(reply.input, reply.at, reply.end);
+      const { bytes } = reply.input;
       // A kernel without IPv6 answers for every family it has.
-      if (header.family !== family) return null;
-      return protocol === ANY_BUT_OURS && header.protocol === PROTOCOL ? null : route.read(reply);
+      if (bytes[reply.at + rtmsg.at.family] !== family) return null;
+      const isOurs = bytes[reply.at + rtmsg.at.protocol] === PROTOCOL;
+      return (protocol === ANY_BUT_OURS && isOurs) || skip(reply) ? null : route.read(reply);
     });
   } catch (error) {
     // The table is made when its first route is.
@@ -160,16 +181,38 @@ export function setUnreachable(object: Route): Request {
   return { type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
 }
 
-/** Creates or replaces; `nhid` is the nexthop object to go through, or null for a plain route. */
-export function setRoute(object: Route, oif: number, nhid: number | null): Request {
+/** Creates or replaces a route by its own gateway and device. */
+export function setRoute(object: Route, oif: number): Request {
   const { header, attrs } = identityOf(object);
   const { family } = header;
   const unicast = { ...header, scope: scopeOf(family, object.via), type: RTN_UNICAST };
   const flags = object.onlink ? RTNH_F_ONLINK : 0;
-  const payload =
-    nhid === null
-      ? route.encode({ ...unicast, flags }, { ...attrs, RTA_OIF: oif, ...through(object, family) })
-      : route.encode(unicast, { ...attrs, RTA_NH_ID: nhid });
+  const payload = route.encode(
+    { ...unicast, flags },
+    { ...attrs, RTA_OIF: oif, ...through(object, family) },
+  );
+  return { type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
+}
+
+const THROUGH_NEXTHOP = route.pattern(
+  {
+    family: AF_INET,
+    table: RT_TABLE_MAIN,
+    protocol: PROTOCOL,
+    scope: RT_SCOPE_UNIVERSE,
+    type: RTN_UNICAST,
+  },
+  { RTA_DST: new Uint8Array(4), RTA_PRIORITY: 0, RTA_NH_ID: 0 },
+);
+
+/** Creates or replaces an IPv4 route that goes through a nexthop object. */
+export function setThroughNexthop({ dst, metric }: Route, nhid: number): Request {
+  const payload = THROUGH_NEXTHOP.bytes.slice();
+  const { dst_len, RTA_DST, RTA_PRIORITY, RTA_NH_ID } = THROUGH_NEXTHOP.at;
+  payload[dst_len] = Number(dst.slice(dst.indexOf("/") + 1));
+  putIpv4(payload, RTA_DST, dst);
+  putU32(payload, RTA_PRIORITY, metric);
+  putU32(payload, RTA_NH_ID, nhid);
   return { type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, payload };
 }
 

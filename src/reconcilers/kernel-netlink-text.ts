@@ -33,13 +33,23 @@ const groups = new Uint16Array(8);
 export function ipToBytes(ip: Ip): Uint8Array {
   if (familyOf(ip) === "ipv6") return ipv6ToBytes(ip);
   const bytes = new Uint8Array(4);
-  let at = 0;
-  for (let i = 0; i < ip.length; i += 1) {
-    const code = ip.charCodeAt(i);
-    if (code === DOT) at += 1;
-    else bytes[at] = (bytes[at] ?? 0) * 10 + code - ZERO;
-  }
+  putIpv4(bytes, 0, ip);
   return bytes;
+}
+
+/** Reads `text` up to its end or a slash. */
+export function putIpv4(into: Uint8Array, from: number, text: string): void {
+  let at = from;
+  let value = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code === SLASH) break;
+    if (code === DOT) {
+      into[at++] = value;
+      value = 0;
+    } else value = value * 10 + code - ZERO;
+  }
+  into[at] = value;
 }
 
 /** Only for canonical text. */
@@ -54,6 +64,7 @@ function ipv6ToBytes(ip: Ip): Uint8Array {
 }
 
 const DOT = 46;
+const SLASH = 47;
 const ZERO = 48;
 const LOWER_A = 97;
 

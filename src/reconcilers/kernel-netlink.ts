@@ -29,6 +29,7 @@ import { type MissOptions, NetlinkMisses } from "./kernel-netlink-miss.ts";
 import { observeNeighs } from "./kernel-netlink-neigh.ts";
 import { attempt, DONE, refusal } from "./kernel-netlink-outcome.ts";
 import { dumpRoutes, mergeRoutes, nexthopsFor, routeOf } from "./kernel-netlink-route.ts";
+import { plainRoute } from "./kernel-netlink-route-plain.ts";
 import { Rules } from "./kernel-netlink-rule.ts";
 import { observeSysctls, setSysctl } from "./kernel-netlink-sysctl.ts";
 import {
@@ -36,12 +37,13 @@ import {
   type KernelState,
   keyOf,
   type MutableKernelState,
+  type Route,
   type Sysctl,
 } from "./kernel-state.ts";
 import type { MissKernel } from "./miss.ts";
 import type { Op, OpOutcome } from "./op.ts";
 
-const NOTHING: Promise<readonly OpOutcome[]> = Promise.resolve([]);
+const NO_OUTCOMES: Promise<readonly OpOutcome[]> = Promise.resolve([]);
 
 /** The kernel announces forwarding only; reading the few files that matter takes 50 us. */
 const SYSCTL_LOOK_MS = 1000;
@@ -135,18 +137,24 @@ export class NetlinkKernel implements Kernel {
 
   #observeRoutes(state: MutableKernelState, devices: Devices, devs: readonly string[]): void {
     const indexes = devs.flatMap((dev) => devices.indexOf(dev) ?? []);
-    const messages = dumpRoutes(this.#socket, indexes);
-    const nexthops = nexthopsFor(this.#socket, messages);
+    const { plain, others } = dumpRoutes(this.#socket, indexes);
+    const nexthops = nexthopsFor(this.#socket, others);
     this.#gateways.clear();
-    for (const message of messages) {
-      const route = routeOf(message, devices, nexthops);
+    const note = (route: Route, ownGateway: boolean): void => {
       const key = keyOf.route(route);
       const known = state.routes.get(key);
       state.routes.set(key, known === undefined ? route : mergeRoutes(known, route));
-      if (message.header.family !== AF_INET || route.via === null) continue;
-      if (message.attrs.RTA_NH_ID !== undefined) continue;
+      if (route.via === null || !ownGateway) return;
       const vias = this.#gateways.get(route.dev) ?? new Set();
       this.#gateways.set(route.dev, vias.add(route.via));
+    };
+    for (const found of plain) {
+      note(plainRoute(found, devices.nameOf(found.oif) ?? ""), !found.shared);
+    }
+    for (const message of others) {
+      const { header, attrs } = message;
+      const own = header.family === AF_INET && attrs.RTA_NH_ID === undefined;
+      note(routeOf(message, devices, nexthops), own);
     }
   }
 
@@ -181,7 +189,7 @@ export class NetlinkKernel implements Kernel {
   }
 
   #batch(devices: Devices, ops: readonly BatchOp[]): Promise<readonly OpOutcome[]> {
-    if (ops.length === 0) return NOTHING;
+    if (ops.length === 0) return NO_OUTCOMES;
     for (const op of ops) {
       if (op.noun !== "fdb" && op.noun !== "neigh") continue;
       const index = devices.indexOf(op.object.dev);

@@ -45,11 +45,18 @@ export function noObstacles(): Obstacles {
   return { devices: new Set(), peers: new Set(), inUse: new Set() };
 }
 
-export function mustWait(op: Op, peer: string | undefined, obstacles: Obstacles): boolean {
+export function mustWait(
+  op: Op,
+  peerOf: (op: Op) => string | undefined,
+  obstacles: Obstacles,
+): boolean {
   const dev = deviceOf(op.noun, op.object);
   if (op.verb === "set") {
     if (op.noun !== "link" && dev !== null && obstacles.devices.has(dev)) return true;
-    return op.noun === "route" && peer !== undefined && obstacles.peers.has(peer);
+    // Mostly nothing is in anybody's way, and nobody need be looked up.
+    if (op.noun !== "route" || obstacles.peers.size === 0) return false;
+    const peer = peerOf(op);
+    return peer !== undefined && obstacles.peers.has(peer);
   }
   if (op.noun === "neigh" && obstacles.inUse.has(`${dev} ${op.object.ip}`)) {
     obstacles.inUse.add(`${dev} ${op.object.mac}`);

@@ -136,9 +136,11 @@ export async function runRound(
   const ops = diff(task.plan.kernel, have, task.options);
   forget(memory.retries, ops);
   noteDrift(memory, have, ops);
-  const triedMs = clock.nowMs();
-  const attempt = await applyAll(context, task, ops, triedMs);
-  const rest = attempt.tried.size === 0 ? ops : await verify(context, task, attempt);
+  const attempt: Attempt = { atMs: clock.nowMs(), tried: [], waiting: new Set() };
+  const rest = await attemptAll(context, task, ops, attempt).catch((error: unknown) => {
+    touch(memory, attempt);
+    throw error;
+  });
   forget(memory.retries, rest);
   const { known } = memory;
   if (rest.length === 0 && known !== null) {
@@ -147,16 +149,17 @@ export async function runRound(
   const healed = takeHealed(memory, rest);
   const clean = rest.every((op) => memory.retries.has(idOf(op)) || attempt.waiting.has(idOf(op)));
   if (clean) settle(memory, task, attempt.waiting);
+  else touch(memory, attempt);
   return {
     seq: plan.seq,
-    ops: attempt.tried.size,
+    ops: attempt.tried.length,
     drift: healed.slice(0, DRIFT_MAX),
     driftCount: healed.length,
     failures: failuresOf(memory.retries, plan),
     clean,
     pending: pendingOf(memory, rest),
     pendingCount: rest.length,
-    retryAtMs: nextDue(memory.retries, triedMs),
+    retryAtMs: nextDue(memory.retries, attempt.atMs),
     error: null,
     tookMs: clock.nowMs() - startMs,
   };
@@ -169,20 +172,31 @@ function pendingOf({ retries }: Memory, rest: readonly Op[]): readonly Pending[]
 }
 
 interface Attempt {
+  readonly atMs: number;
   /** Sent to the kernel, whatever came of it. */
-  readonly tried: Set<string>;
+  readonly tried: Op[];
   /** Not sent, because something that they need is missing. */
   readonly waiting: Set<string>;
+}
+
+/** Applies `ops` and returns what is still to be done. */
+async function attemptAll(
+  context: RoundContext,
+  task: Task,
+  ops: readonly Op[],
+  attempt: Attempt,
+): Promise<readonly Op[]> {
+  await applyAll(context, task, ops, attempt);
+  return attempt.tried.length === 0 ? ops : await verify(context, task, attempt);
 }
 
 async function applyAll(
   context: RoundContext,
   task: Task,
   ops: readonly Op[],
-  triedMs: number,
-): Promise<Attempt> {
+  attempt: Attempt,
+): Promise<void> {
   const { memory, clock } = context;
-  const attempt: Attempt = { tried: new Set(), waiting: new Set() };
   const obstacles = noObstacles();
   const peerOf = (op: Op): string | undefined => task.plan.servedBy.get(idOf(op));
   for (const phase of phasesOf(ops)) {
@@ -195,8 +209,8 @@ async function applyAll(
       // The log may also have moved on: what it has since taken back is the next round's matter.
       if (now.plan !== task.plan && wants(now.plan, op) !== (op.verb === "set")) continue;
       const refusal = refusalOf(op);
-      if (mustWait(op, peerOf(op), obstacles)) attempt.waiting.add(idOf(op));
-      else if (isHeld(memory.retries, op, triedMs)) attempt.waiting.add(idOf(op));
+      if (mustWait(op, peerOf, obstacles)) attempt.waiting.add(idOf(op));
+      else if (isHeld(memory.retries, op, attempt.atMs)) attempt.waiting.add(idOf(op));
       else if (refusal !== null) fail(memory.retries, op, clock.nowMs(), refusal);
       else {
         ready.push(op);
@@ -206,7 +220,6 @@ async function applyAll(
     }
     for (const op of await applyPhase(context, ready, attempt)) obstruct(op, peerOf(op), obstacles);
   }
-  return attempt;
 }
 
 function wants(plan: Plan, { noun, key }: Op): boolean {
@@ -220,10 +233,7 @@ async function applyPhase(
   attempt: Attempt,
 ): Promise<Op[]> {
   if (ops.length === 0) return [];
-  for (const op of ops) {
-    attempt.tried.add(idOf(op));
-    memory.touched.add(idOf(op));
-  }
+  for (const op of ops) attempt.tried.push(op);
   memory.known = null;
   const outcomes = await kernel.apply(ops);
   return ops.filter((op, i) => {
@@ -241,9 +251,11 @@ async function verify(context: RoundContext, task: Task, attempt: Attempt): Prom
   await context.pause();
   const have = await look(context, task.scope);
   const rest = diff(latest(context, task.plan).kernel, have, task.options);
+  if (rest.length === 0) return rest;
+  const tried = new Set(attempt.tried.map(idOf));
   for (const op of rest) {
     const id = idOf(op);
-    if (!attempt.tried.has(id) || isHeld(memory.retries, op, clock.nowMs())) continue;
+    if (!tried.has(id) || isHeld(memory.retries, op, clock.nowMs())) continue;
     const { problem, found } = driftOf(op);
     fail(
       memory.retries,
@@ -256,16 +268,18 @@ async function verify(context: RoundContext, task: Task, attempt: Attempt): Prom
 }
 
 function noteDrift(memory: Memory, have: KernelState, ops: readonly Op[]): void {
-  const open = new Set(ops.map(idOf));
-  for (const id of memory.unhealed.keys()) if (!open.has(id)) memory.unhealed.delete(id);
-  const { verified } = memory;
+  const { verified, unhealed } = memory;
+  if (unhealed.size > 0) {
+    const open = new Set(ops.map(idOf));
+    for (const id of unhealed.keys()) if (!open.has(id)) unhealed.delete(id);
+  }
   if (verified === null || ops.length === 0) return;
   const since = diff(verified.kernel, have, verified.options);
   const changed = new Map(since.map((op) => [idOf(op), op.verb]));
   for (const op of ops) {
     const id = idOf(op);
     if (changed.get(id) !== op.verb || memory.touched.has(id) || memory.retries.has(id)) continue;
-    if (!isImplied(op)) memory.unhealed.set(id, driftOf(op));
+    if (!isImplied(op)) unhealed.set(id, driftOf(op));
   }
 }
 
@@ -293,6 +307,11 @@ function settle(memory: Memory, { plan, options }: Task, waiting: ReadonlySet<st
   memory.verified = { kernel: plan.kernel, options };
   memory.touched.clear();
   for (const id of waiting) memory.touched.add(id);
+}
+
+/** Only of a round that did not end well: of 10 000 routes that did, nothing need be remembered. */
+function touch({ touched }: Memory, { tried }: Attempt): void {
+  for (const op of tried) touched.add(idOf(op));
 }
 
 export function failuresOf(retries: Retries, plan: Plan): Failures {

@@ -28,6 +28,14 @@ test("canonical is what the general parser gives back unchanged", () => {
   );
 });
 
+test("a long text that is none is refused in a moment", () => {
+  const startMs = performance.now();
+  for (const part of ["a", "a:", ":", "a::"]) {
+    expect(isCanonicalIpv6(`${part.repeat(20_000)}g`)).toBe(false);
+  }
+  expect(performance.now() - startMs).toBeLessThan(1000);
+});
+
 test("groups are read as they were written", () => {
   fc.assert(
     fc.property(groups, (parts) => {

@@ -39,7 +39,8 @@ function successorOptions(pair: TunnelPair): TunnelOptions {
 /** An answer takes less than a millisecond. */
 const SILENCE_S = 0.3;
 
-function pings(pair: TunnelPair, waitS = 1): boolean {
+/** All three come back, or none in that time. */
+function pings(pair: TunnelPair, waitS = 10): boolean {
   const ping = ["ping", "-n", "-q", "-c", "3", "-i", "0.02", "-W", String(waitS), podIp(2)];
   return Bun.spawnSync(["ip", "netns", "exec", pair.one.pod.name, ...ping]).exitCode === 0;
 }

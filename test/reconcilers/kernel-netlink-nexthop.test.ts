@@ -48,6 +48,18 @@ if (requireRoot("nexthop objects"))
       expect(host.netns.ip("route show proto 104")).toBe("");
     });
 
+    test("of others make a route differ from ours", async () => {
+      await host.apply(set("link", link));
+      const [wanted] = many(1);
+      for (const owner of ["static", "104"]) {
+        host.netns.ip(`nexthop replace id 7 via ${wanted?.via} dev ${dev} onlink proto ${owner}`);
+        host.netns.ip(`route replace ${wanted?.dst} nhid 7 proto 104`);
+        const [found] = (await host.kernel.observe(wide)).routes.values();
+        expect(found?.via).toBe(wanted?.via ?? null);
+        expect(found?.extra).toBe(owner === "static" ? "nhid 7" : null);
+      }
+    });
+
     test("left over from another process are reused, then removed", async () => {
       await host.apply(set("link", link));
       host.netns.ip(`nexthop add id 1000 via 10.20.1.0 dev ${dev} onlink proto 104`);

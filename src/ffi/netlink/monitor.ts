@@ -1,7 +1,7 @@
 // Tells that something in the kernel changed, without saying what: whoever is told looks again.
 // Notifications arrive through the event loop. Changes made through our own request socket are left
-// out: the kernel names their author, and a filter there spares us those; where it does not,
-// `expected` tells.
+// out, by a filter in the kernel, which names their author: setting 10 000 routes would otherwise
+// wake us 20 000 times. Where the kernel does not name it, `expected` tells.
 // A socket that was lost counts as a change.
 
 import { DecodeError } from "../layout.ts";
@@ -179,18 +179,6 @@ function routeMatters({ type, input, at, end }: Frame, wanted: Interest): boolea
   return true;
 }
 
-/** Lets through what has another author (nlmsg_pid, in the byte order of BPF). */
-function allBut(port: number): readonly BpfInstruction[] {
-  const swapped = new DataView(new ArrayBuffer(4));
-  swapped.setUint32(0, port, true);
-  return [
-    [0x20, 0, 0, 12], // ld [12]
-    [0x15, 0, 1, swapped.getUint32(0)], // jeq
-    [0x06, 0, 0, 0], // ret nothing
-    [0x06, 0, 0, 0xffff_ffff], // ret all of it
-  ];
-}
-
 /** A subscribed, non-blocking socket; null when the kernel does not have this family. */
 function subscribe(options: MonitorOptions, { protocol, groups }: Channel): number | null {
   const fd = withNetns(options.netns, () => openSocket(protocol));
@@ -205,6 +193,18 @@ function subscribe(options: MonitorOptions, { protocol, groups }: Channel): numb
     close(fd);
     throw error;
   }
+}
+
+/** Drops what nlmsg_pid says is of `port`; BPF loads a word as big-endian. */
+function allBut(port: number): readonly BpfInstruction[] {
+  const word = new DataView(new ArrayBuffer(4));
+  word.setUint32(0, port, true);
+  return [
+    [0x20, 0, 0, 12], // ld [12]
+    [0x15, 0, 1, word.getUint32(0)], // jeq
+    [0x06, 0, 0, 0], // ret nothing
+    [0x06, 0, 0, 0xffff_ffff], // ret all of it
+  ];
 }
 
 function openSocket(protocol: number): number | null {

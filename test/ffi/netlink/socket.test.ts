@@ -184,6 +184,26 @@ if (requireRoot("netlink sockets")) {
       socket.close();
     });
 
+    test("keeps its buffer free of what our own socket did", async () => {
+      const { netns, index } = host();
+      using _ = netns;
+      const socket = netns.enter(() => new NetlinkSocket(NETLINK_ROUTE));
+      const woken: string[] = [];
+      const small = { interest: () => null, receiveBuffer: 4096, netns: netns.path };
+      const listen = (ownPort: number, name: string) =>
+        new Monitor({ ...small, ownPort, onDirty: () => woken.push(name) });
+      const quiet = listen(socket.port, "quiet");
+      const fence = listen(NOBODY, "fence");
+      // More than fits: who is to read them loses some, and hears of that.
+      socket.transactNow(Array.from({ length: 200 }, (_, i) => neighbour(index, i)));
+      await until(() => woken.includes("fence"));
+      for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+      expect(woken).not.toContain("quiet");
+      quiet.close();
+      fence.close();
+      socket.close();
+    });
+
     test("leaves out what our own socket did, devices and tables that do not matter", async () => {
       const { netns, index } = host();
       using _ = netns;
