@@ -175,7 +175,7 @@ class ReconcileLoop implements Loop {
     this.#retryAtMs = null;
     if (plan === null) return false;
     const startMs = clock.nowMs();
-    let round: Round;
+    let round: Round | null;
     try {
       const scope = await this.#survey(plan);
       round = await runRound(this.#context, plan, prune, scope);
@@ -183,13 +183,15 @@ class ReconcileLoop implements Loop {
       this.#unwatch();
       round = failedRound(plan, this.#context.memory, reasonOf(error), clock.nowMs() - startMs);
     }
-    this.#unfinished = round.clean ? 0 : this.#unfinished + 1;
-    this.#retryAtMs = this.#nextTry(round);
-    onRound({ ...round, retryAtMs: this.#retryAtMs });
+    if (round !== null) {
+      this.#unfinished = round.clean ? 0 : this.#unfinished + 1;
+      this.#retryAtMs = this.#nextTry(round);
+      onRound({ ...round, retryAtMs: this.#retryAtMs });
+    }
     const after = wanted();
     // What changed during the round was not seen by it, or only in part.
     const movedOn = after.plan?.seq !== plan.seq;
-    if (movedOn || after.prune !== prune) this.#asked = true;
+    if (round === null || movedOn || after.prune !== prune) this.#asked = true;
     return movedOn;
   }
 

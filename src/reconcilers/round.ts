@@ -5,6 +5,7 @@
 
 import type { Clock } from "../events/clock.ts";
 import type { DriftItem } from "../events/event.ts";
+import { withAdded } from "./added.ts";
 import { fail, forget, idOf, isHeld, nextDue, type Retries } from "./backoff.ts";
 import { driftOf } from "./describe.ts";
 import { type DiffOptions, diff } from "./diff.ts";
@@ -58,6 +59,9 @@ export interface Pending {
 /** For people to read, one host at a time. */
 const PENDING_MAX = 64;
 
+/** While the log never rests a round is verified this often all the same. */
+const UNVERIFIED_MS_MAX = 1000;
+
 /** As many as one DriftHealed event holds. */
 const DRIFT_MAX = 32;
 
@@ -70,10 +74,12 @@ export interface Memory {
   verified: { readonly kernel: KernelState; readonly options: DiffOptions } | null;
   /** The kernel as it was last read, for as long as nothing is known to have changed it. */
   known: { readonly kernel: KernelState; readonly scope: string; readonly stamp: number } | null;
+  /** Since when rounds have been overtaken by the log; null after one that was verified. */
+  unverifiedSinceMs: number | null;
 }
 
 export function newMemory(): Memory {
-  const nothing = { verified: null, known: null };
+  const nothing = { verified: null, known: null, unverifiedSinceMs: null };
   return { retries: new Map(), unhealed: new Map(), touched: new Set(), ...nothing };
 }
 
@@ -96,12 +102,20 @@ interface Task {
 
 /**
  * What the last look found, if it still holds: a change in the log is then in the kernel without a
- * dump before it. The dump after it comes in any case, and finds what was missed.
+ * dump before it. The dump that verifies it comes in any case, and finds what was missed.
  */
 function knownKernel({ memory, stamp }: RoundContext, scope: Scope): KernelState | null {
   const { known } = memory;
-  const holds = known?.stamp === stamp() && known.scope === JSON.stringify(scope);
-  return holds ? known.kernel : null;
+  if (known === null || known.scope !== JSON.stringify(scope)) return null;
+  return known.stamp === stamp() || isStarting(memory) ? known.kernel : null;
+}
+
+/**
+ * Overtaken before any round was verified: what stirs are mostly echoes of the device just made,
+ * and there is no drift to tell yet. The look that ends the burst finds what else it was.
+ */
+function isStarting({ verified, unverifiedSinceMs }: Memory): boolean {
+  return verified === null && unverifiedSinceMs !== null;
 }
 
 async function look({ kernel, memory, stamp }: RoundContext, scope: Scope): Promise<KernelState> {
@@ -121,16 +135,20 @@ function latest({ wanted }: RoundContext, plan: Plan): Plan {
   return now?.seq === plan.seq ? now : plan;
 }
 
-/** Runs one round. Throws what `kernel.observe` throws. */
+/**
+ * Runs one round. Null when the log moved on before it was verified: nothing may be said of it, and
+ * another has to follow. Throws what `kernel.observe` throws.
+ */
 export async function runRound(
   context: RoundContext,
   plan: Plan,
   prune: boolean,
   scope: Scope,
-): Promise<Round> {
+): Promise<Round | null> {
   const { clock, memory } = context;
   const startMs = clock.nowMs();
   const have = knownKernel(context, scope) ?? (await look(context, scope));
+  const { known: seen } = memory;
   const options: DiffOptions = { fabric: plan.fabric, prune };
   const task: Task = { plan: latest(context, plan), scope, options };
   const ops = diff(task.plan.kernel, have, task.options);
@@ -141,6 +159,14 @@ export async function runRound(
     touch(memory, attempt);
     throw error;
   });
+  if (rest === null) {
+    touch(memory, attempt);
+    memory.unverifiedSinceMs ??= startMs;
+    const kernel = seen && withAdded(seen.kernel, attempt.tried);
+    memory.known = seen && kernel && { ...seen, kernel };
+    return null;
+  }
+  memory.unverifiedSinceMs = null;
   forget(memory.retries, rest);
   const { known } = memory;
   if (rest.length === 0 && known !== null) {
@@ -179,15 +205,33 @@ interface Attempt {
   readonly waiting: Set<string>;
 }
 
-/** Applies `ops` and returns what is still to be done. */
+/** Applies `ops` and returns what is still to be done; null when the next round is to say that. */
 async function attemptAll(
   context: RoundContext,
   task: Task,
   ops: readonly Op[],
   attempt: Attempt,
-): Promise<readonly Op[]> {
+): Promise<readonly Op[] | null> {
   await applyAll(context, task, ops, attempt);
-  return attempt.tried.length === 0 ? ops : await verify(context, task, attempt);
+  const { unverifiedSinceMs } = context.memory;
+  if (attempt.tried.length === 0 && unverifiedSinceMs === null) return ops;
+  // Others on this machine may still be about to apply the same event: the dump can wait a moment.
+  await context.pause();
+  return isOvertaken(context, task, attempt) ? null : await verify(context, task, attempt);
+}
+
+/** The log moved on and all went well: the look after the next round verifies this one too. */
+function isOvertaken(
+  { wanted, memory, clock }: RoundContext,
+  { plan }: Task,
+  { waiting }: Attempt,
+): boolean {
+  const { retries, unhealed, unverifiedSinceMs } = memory;
+  if (retries.size > 0 || unhealed.size > 0 || waiting.size > 0) return false;
+  const nowMs = clock.nowMs();
+  if (nowMs - (unverifiedSinceMs ?? nowMs) >= UNVERIFIED_MS_MAX) return false;
+  const { plan: now } = wanted();
+  return now !== null && now.seq !== plan.seq;
 }
 
 async function applyAll(
@@ -247,8 +291,6 @@ async function applyPhase(
 /** What is still not as wanted. An op that was accepted and changed nothing counts as failed. */
 async function verify(context: RoundContext, task: Task, attempt: Attempt): Promise<readonly Op[]> {
   const { clock, memory } = context;
-  // Others on this machine may still be about to apply the same event: the dump can wait a moment.
-  await context.pause();
   const have = await look(context, task.scope);
   const rest = diff(latest(context, task.plan).kernel, have, task.options);
   if (rest.length === 0) return rest;

@@ -101,7 +101,7 @@ describe("a round", () => {
       replan();
     };
     await settle();
-    expect(rounds.map((round) => round.seq)).toEqual([7, 9]);
+    expect(rounds.map((round) => round.seq)).toEqual([9]);
     expect(kernel.state.routes.has("10.5.4.0/24 0")).toBe(true);
   });
 
@@ -120,24 +120,24 @@ describe("a round", () => {
     loop.wake();
     await clock.advance(5);
     join("h4", "10.5.4.0/24");
-    await clock.advance(15);
-    expect(rounds).toHaveLength(1);
-    await clock.advance(19);
+    await clock.advance(5);
+    expect(kernel.batches.length).toBeGreaterThan(0);
+    await clock.advance(9);
     join("h5", "10.5.5.0/24");
     expect(kernel.state.routes.has("10.5.4.0/24 0")).toBe(false);
     await clock.advance(1);
     expect(kernel.state.routes.has("10.5.5.0/24 0")).toBe(true);
     await clock.advance(10);
-    expect(rounds.map((round) => round.seq)).toEqual([7, 11]);
+    expect(rounds.map((round) => round.seq)).toEqual([11]);
     join("h6", "10.5.6.0/24");
     await clock.advance(0);
     expect(kernel.state.routes.has("10.5.6.0/24 0")).toBe(true);
     join("h7", "10.5.7.0/24");
     await clock.advance(10);
-    expect(rounds).toHaveLength(3);
+    expect(rounds).toHaveLength(2);
     // It gathers, and ends all the same when it is told to.
     await loop.stop();
-    expect(rounds).toHaveLength(3);
+    expect(rounds).toHaveLength(2);
   });
 });
 

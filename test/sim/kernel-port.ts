@@ -4,6 +4,7 @@
 import type { HostFacts, Kernel, Scope, Watch } from "../../src/reconcilers/kernel.ts";
 import type { KernelState } from "../../src/reconcilers/kernel-state.ts";
 import type { Op, OpOutcome } from "../../src/reconcilers/op.ts";
+import { copyOf, tableOf } from "../support/apply-ops.ts";
 import type { Gate } from "./gate.ts";
 import type { Prng } from "./prng.ts";
 import type { SimClock } from "./sim-clock.ts";
@@ -28,6 +29,7 @@ export interface KernelPortDeps {
 
 export class KernelPort implements Kernel {
   readonly #deps: KernelPortDeps;
+  /** What the process last saw, with what it added since. */
   #found: KernelState | null = null;
   #opsToCrash: number | null = null;
 
@@ -89,10 +91,19 @@ export class KernelPort implements Kernel {
     const done = left < ops.length ? ops.slice(0, left) : ops;
     const outcomes = await kernel.apply(done);
     after(done, outcomes);
+    this.#noteAdded(done, outcomes);
     if (this.#opsToCrash === null) return outcomes;
     this.#opsToCrash -= ops.length;
     if (this.#opsToCrash <= 0) onCrash();
     return outcomes;
+  }
+
+  #noteAdded(ops: readonly Op[], outcomes: readonly OpOutcome[]): void {
+    const added = ops.filter(({ verb }, i) => verb === "set" && outcomes[i]?.ok === true);
+    if (this.#found === null || added.length === 0) return;
+    const found = copyOf(this.#found);
+    for (const { noun, key, object } of added) tableOf(found, noun).set(key, object);
+    this.#found = found;
   }
 
   #call<T>(work: () => Promise<T>): Promise<T> {
