@@ -10,6 +10,9 @@ import type { FabricState, Lease, Node } from "./state.ts";
 import { giveBack, inTheWay, take } from "./taken.ts";
 import { accepted, against, lost, type Verdict } from "./verdict.ts";
 
+/** One for all: 10 000 empty lists are 0.6 MiB. */
+const NONE: readonly Cidr[] = [];
+
 type LeaseEvent = EventOf<"LeaseClaimed" | "LeaseRenewed" | "LeaseReleased" | "LeaseExpired">;
 
 export function foldLease(state: FabricState, event: LeaseEvent): Verdict {
@@ -82,7 +85,7 @@ export function takenBy(state: FabricState, subnet: Cidr, node: string): string 
 function grant(state: FabricState, node: Node, data: EventOf<"LeaseClaimed">["data"]): void {
   node.epoch = data.epoch;
   node.previous = data.subnets;
-  node.revoked = [];
+  node.revoked = NONE;
   node.heardMs = state.timeMs;
   for (const subnet of data.subnets) {
     state.owners.set(subnet, node.node);

@@ -5,7 +5,8 @@
 import type { Event, EventOf, Member } from "./event.ts";
 import { MEMBER_KEYS } from "./event-form.ts";
 import { dropLease, endpointsOf, withdraw } from "./fold-lease.ts";
-import type { FabricState, Node } from "./state.ts";
+import { type Known, nodeOf } from "./node.ts";
+import type { FabricState } from "./state.ts";
 import { accepted, lost, type Verdict } from "./verdict.ts";
 
 /**
@@ -19,6 +20,13 @@ export const NAME_GUARD_MS = 6000;
  * others: nothing else would ever end its membership, because only leases expire.
  */
 const ABANDONED_MS = 600_000;
+
+/** Whoever was not here before. */
+const NEWCOMER: Pick<Known, "epoch" | "previous" | "revoked"> = {
+  epoch: 0,
+  previous: [],
+  revoked: [],
+};
 
 type MemberEvent = EventOf<"NodeJoined" | "NodeUpdated" | "NodeLeft">;
 
@@ -43,16 +51,8 @@ function join(state: FabricState, data: Member): Verdict {
   if (clash !== null) return lost(clash);
   evictAbandoned(state, data);
   if (known !== undefined) withdraw(state, known);
-  enter(state, {
-    ...data,
-    present: true,
-    joinedSeq: state.seq,
-    updatedSeq: state.seq,
-    heardMs: state.timeMs,
-    epoch: known?.epoch ?? 0,
-    previous: known?.previous ?? [],
-    revoked: known?.revoked ?? [],
-  });
+  const { epoch, previous, revoked } = known ?? NEWCOMER;
+  enter(state, data, { joinedSeq: state.seq, epoch, previous, revoked });
   return accepted;
 }
 
@@ -72,7 +72,7 @@ function update(state: FabricState, data: Member): Verdict {
   if (clash !== null) return lost(clash);
   evictAbandoned(state, data);
   withdraw(state, known);
-  enter(state, { ...known, ...data, present: true, updatedSeq: state.seq, heardMs: state.timeMs });
+  enter(state, data, known);
   return accepted;
 }
 
@@ -114,7 +114,11 @@ function leave(state: FabricState, name: string): Verdict {
   return accepted;
 }
 
-function enter(state: FabricState, node: Node): void {
+type Past = Omit<Known, "present" | "updatedSeq" | "heardMs">;
+
+function enter(state: FabricState, data: Member, past: Past): void {
+  const { seq, timeMs } = state;
+  const node = nodeOf(data, { ...past, present: true, updatedSeq: seq, heardMs: timeMs });
   state.nodes.set(node.node, node);
   for (const endpoint of endpointsOf(node)) state.endpoints.set(endpoint, node.node);
 }

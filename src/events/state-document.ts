@@ -4,6 +4,7 @@
 import type { Cidr } from "./address.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import type { Json } from "./network-config-keys.ts";
+import { nodeOf, shareLists } from "./node.ts";
 import { type FabricState, initialState } from "./state.ts";
 import { take } from "./taken.ts";
 
@@ -82,7 +83,10 @@ export function stateFrom(document: StateDocument): FabricState | null {
     state.config = parsed.config;
     state.configDocument = parsed.document;
   }
-  for (const node of document.nodes) state.nodes.set(node.node, node);
+  for (const node of document.nodes) {
+    shareLists(node);
+    state.nodes.set(node.node, nodeOf(node, node));
+  }
   for (const lease of document.leases) {
     state.leases.set(lease.node, lease);
     for (const subnet of lease.subnets) {
