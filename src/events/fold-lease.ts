@@ -3,6 +3,7 @@
 // and no two of them overlap.
 
 import { type Cidr, overlaps, prefixOf } from "./address.ts";
+import { holderAt, vacate } from "./endpoints.ts";
 import type { EventOf } from "./event.ts";
 import { dropHeld } from "./fold-miss.ts";
 import { inPool, type Pool } from "./pool.ts";
@@ -174,7 +175,7 @@ export function withdraw(state: FabricState, node: Node): void {
   node.present = false;
   for (const endpoint of endpointsOf(node)) {
     // Someone else may answer there by now, if this node left a while ago.
-    if (state.endpoints.get(endpoint) === node.node) state.endpoints.delete(endpoint);
+    if (holderAt(state.endpoints, endpoint) === node.node) vacate(state.endpoints, endpoint);
   }
 }
 
