@@ -12,12 +12,16 @@
 #include "answer.h"
 
 /**
- * struct answers - linear probing; a slot of family 0 is free, one of dst_family 0 was taken out
- * @slots: a power of two, at most half used
+ * struct answers - prepared answers, with linear probing
+ * @rows: one of dst_family 0 was taken out
+ * @slots: numbers of rows from 1 on, 0 where free; twice as many as there is room for rows
+ * @room: for so many rows, a power of two
+ * @used: rows
  */
 struct answers {
-	struct hm_answer *slots;
-	uint32_t capacity;
+	struct hm_answer *rows;
+	uint32_t *slots;
+	uint32_t room;
 	uint32_t used;
 };
 

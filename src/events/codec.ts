@@ -12,11 +12,13 @@ import {
   type EventType,
   eventTypes,
   eventVersion,
+  type Member,
 } from "./event.ts";
 import { eventForms } from "./event-form.ts";
 import { type Test, testOf } from "./form.ts";
 import { eventSchemas, messageSchemas } from "./late.ts";
 import type { Recorded } from "./log.ts";
+import { shareLists } from "./node.ts";
 import { subjectOf } from "./subject.ts";
 import { upcast } from "./upcast.ts";
 
@@ -59,6 +61,7 @@ export function decode(fabric: string, record: Recorded): Decoded {
   const checked = checkData(type, current.data);
   if (!checked.ok) return checked;
 
+  if (type === "NodeJoined" || type === "NodeUpdated") shareLists(checked.data as Member);
   const event = eventOf(type, id, checked.data, readAuthor(envelope.by));
   const subject = subjectOf(fabric, event);
   if (subject !== record.subject) return misplaced(type, subject, record);

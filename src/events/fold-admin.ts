@@ -1,5 +1,6 @@
 // What operators say: the configuration, reservations, foreign peers, tokens, webhooks.
 
+import { holderAt, settle, vacate } from "./endpoints.ts";
 import type { EventOf } from "./event.ts";
 import { dropLease, withdraw } from "./fold-lease.ts";
 import { dropHeld, switchHeld } from "./fold-miss.ts";
@@ -81,8 +82,8 @@ function addPeer(state: FabricState, data: ForeignPeer): Verdict {
   forgetPeer(state, data.name);
   state.peers.set(data.name, data);
   take(state.taken, data.subnet, data.name);
-  state.endpoints.set(data.publicIp, peerHolder(data.name));
-  if (data.vtepMac !== null) state.endpoints.set(data.vtepMac, peerHolder(data.name));
+  settle(state.endpoints, data.publicIp, peerHolder(data.name));
+  if (data.vtepMac !== null) settle(state.endpoints, data.vtepMac, peerHolder(data.name));
   return accepted;
 }
 
@@ -94,7 +95,7 @@ export function peerClash(state: Readonly<FabricState>, data: ForeignPeer): stri
     return `${data.subnet} overlaps ${subnet} of ${state.owners.get(subnet) ?? "a lease"}`;
   }
   for (const endpoint of [data.publicIp, data.vtepMac]) {
-    const holder = endpoint === null ? undefined : state.endpoints.get(endpoint);
+    const holder = endpoint === null ? undefined : holderAt(state.endpoints, endpoint);
     if (holder !== undefined && holder !== peerHolder(data.name)) {
       return `${endpoint} belongs to ${holder}`;
     }
@@ -112,9 +113,9 @@ function forgetPeer(state: FabricState, name: string): void {
   const peer = state.peers.get(name);
   if (peer === undefined) return;
   giveBack(state.taken, peer.subnet);
-  state.endpoints.delete(peer.publicIp);
+  vacate(state.endpoints, peer.publicIp);
   dropHeld(state, [peer.subnet]);
-  if (peer.vtepMac !== null) state.endpoints.delete(peer.vtepMac);
+  if (peer.vtepMac !== null) vacate(state.endpoints, peer.vtepMac);
 }
 
 /** Peers and nodes have names of their own; "peer " keeps the two apart among endpoints. */

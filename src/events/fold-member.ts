@@ -2,10 +2,12 @@
 // across restarts, a new underlay address and a new MAC. What two nodes may not share is an
 // endpoint: the kernels of all others could not tell them apart.
 
+import { holderAt, settle } from "./endpoints.ts";
 import type { Event, EventOf, Member } from "./event.ts";
 import { MEMBER_KEYS } from "./event-form.ts";
 import { dropLease, endpointsOf, withdraw } from "./fold-lease.ts";
-import type { FabricState, Node } from "./state.ts";
+import { type Known, nodeOf } from "./node.ts";
+import type { FabricState } from "./state.ts";
 import { accepted, lost, type Verdict } from "./verdict.ts";
 
 /**
@@ -19,6 +21,13 @@ export const NAME_GUARD_MS = 6000;
  * others: nothing else would ever end its membership, because only leases expire.
  */
 const ABANDONED_MS = 600_000;
+
+/** Whoever was not here before. */
+const NEWCOMER: Pick<Known, "epoch" | "previous" | "revoked"> = {
+  epoch: 0,
+  previous: [],
+  revoked: [],
+};
 
 type MemberEvent = EventOf<"NodeJoined" | "NodeUpdated" | "NodeLeft">;
 
@@ -39,20 +48,13 @@ function join(state: FabricState, data: Member): Verdict {
   if (otherInstance && state.timeMs - known.heardMs < NAME_GUARD_MS) {
     return lost(`the name ${data.node} is in use by instance ${known.instance}`);
   }
-  const clash = endpointClash(state, data);
+  const inTheWay = othersAt(state, data);
+  const clash = clashOf(state, inTheWay);
   if (clash !== null) return lost(clash);
-  evictAbandoned(state, data);
+  for (const [, holder] of inTheWay) evict(state, holder);
   if (known !== undefined) withdraw(state, known);
-  enter(state, {
-    ...data,
-    present: true,
-    joinedSeq: state.seq,
-    updatedSeq: state.seq,
-    heardMs: state.timeMs,
-    epoch: known?.epoch ?? 0,
-    previous: known?.previous ?? [],
-    revoked: known?.revoked ?? [],
-  });
+  const { epoch, previous, revoked } = known ?? NEWCOMER;
+  enter(state, data, { joinedSeq: state.seq, epoch, previous, revoked });
   return accepted;
 }
 
@@ -68,11 +70,12 @@ function update(state: FabricState, data: Member): Verdict {
     known.heardMs = state.timeMs;
     return accepted;
   }
-  const clash = endpointClash(state, data);
+  const inTheWay = othersAt(state, data);
+  const clash = clashOf(state, inTheWay);
   if (clash !== null) return lost(clash);
-  evictAbandoned(state, data);
+  for (const [, holder] of inTheWay) evict(state, holder);
   withdraw(state, known);
-  enter(state, { ...known, ...data, present: true, updatedSeq: state.seq, heardMs: state.timeMs });
+  enter(state, data, known);
   return accepted;
 }
 
@@ -114,19 +117,35 @@ function leave(state: FabricState, name: string): Verdict {
   return accepted;
 }
 
-function enter(state: FabricState, node: Node): void {
+type Past = Omit<Known, "present" | "updatedSeq" | "heardMs">;
+
+function enter(state: FabricState, data: Member, past: Past): void {
+  const { seq, timeMs } = state;
+  const node = nodeOf(data, { ...past, present: true, updatedSeq: seq, heardMs: timeMs });
   state.nodes.set(node.node, node);
-  for (const endpoint of endpointsOf(node)) state.endpoints.set(endpoint, node.node);
+  for (const endpoint of endpointsOf(node)) settle(state.endpoints, endpoint, node.node);
 }
 
 /** Which other node answers at one of these endpoints, in words, or null. */
 export function endpointClash(state: Readonly<FabricState>, data: Member): string | null {
+  return clashOf(state, othersAt(state, data));
+}
+
+type Held = readonly [endpoint: string, holder: string];
+
+/** Of the endpoints of `data` those where somebody else answers; asked for in each record. */
+function othersAt({ endpoints }: Readonly<FabricState>, data: Member): readonly Held[] {
+  const held: Held[] = [];
   for (const endpoint of endpointsOf(data)) {
-    const holder = state.endpoints.get(endpoint);
-    if (holder === undefined || holder === data.node || isAbandoned(state, holder)) continue;
-    return `${endpoint} belongs to ${holder}`;
+    const holder = holderAt(endpoints, endpoint);
+    if (holder !== undefined && holder !== data.node) held.push([endpoint, holder]);
   }
-  return null;
+  return held;
+}
+
+function clashOf(state: Readonly<FabricState>, held: readonly Held[]): string | null {
+  const clash = held.find(([, holder]) => !isAbandoned(state, holder));
+  return clash === undefined ? null : `${clash[0]} belongs to ${clash[1]}`;
 }
 
 function isAbandoned(state: Readonly<FabricState>, holder: string): boolean {
@@ -135,11 +154,7 @@ function isAbandoned(state: Readonly<FabricState>, holder: string): boolean {
   return state.timeMs - node.heardMs >= ABANDONED_MS;
 }
 
-function evictAbandoned(state: FabricState, data: Member): void {
-  for (const endpoint of endpointsOf(data)) {
-    const holder = state.endpoints.get(endpoint);
-    if (holder === undefined || holder === data.node) continue;
-    const node = state.nodes.get(holder);
-    if (node !== undefined) withdraw(state, node);
-  }
+function evict(state: FabricState, holder: string): void {
+  const node = state.nodes.get(holder);
+  if (node !== undefined) withdraw(state, node);
 }

@@ -2,8 +2,10 @@
 // page folds and plans from.
 
 import type { Cidr } from "./address.ts";
+import { eachEndpoint, settle } from "./endpoints.ts";
 import { parseNetworkConfig } from "./network-config.ts";
 import type { Json } from "./network-config-keys.ts";
+import { nodeOf, shareLists } from "./node.ts";
 import { type FabricState, initialState } from "./state.ts";
 import { take } from "./taken.ts";
 
@@ -21,7 +23,7 @@ export function orderedDocument(state: Readonly<FabricState>): StateDocument {
   return { ...documentOf(state, (map) => [...map]), held };
 }
 
-type Entries = <V>(map: ReadonlyMap<string, V>) => readonly (readonly [string, V])[];
+type Entries = <V>(of: Iterable<readonly [string, V]>) => readonly (readonly [string, V])[];
 
 function documentOf(state: Readonly<FabricState>, entries: Entries): StateDocument {
   const values = <V>(map: ReadonlyMap<string, V>): readonly V[] => entries(map).map(([, v]) => v);
@@ -38,7 +40,7 @@ function documentOf(state: Readonly<FabricState>, entries: Entries): StateDocume
     peers: values(state.peers),
     tokens: values(state.tokens),
     webhooks: values(state.webhooks),
-    endpoints: Object.fromEntries(entries(state.endpoints)),
+    endpoints: Object.fromEntries(entries(eachEndpoint(state.endpoints))),
     quarantine: state.quarantine,
   };
 }
@@ -82,7 +84,10 @@ export function stateFrom(document: StateDocument): FabricState | null {
     state.config = parsed.config;
     state.configDocument = parsed.document;
   }
-  for (const node of document.nodes) state.nodes.set(node.node, node);
+  for (const node of document.nodes) {
+    shareLists(node);
+    state.nodes.set(node.node, nodeOf(node, node));
+  }
   for (const lease of document.leases) {
     state.leases.set(lease.node, lease);
     for (const subnet of lease.subnets) {
@@ -100,7 +105,7 @@ export function stateFrom(document: StateDocument): FabricState | null {
   for (const token of document.tokens) state.tokens.set(token.name, token);
   for (const webhook of document.webhooks) state.webhooks.set(webhook.name, webhook);
   for (const [endpoint, holder] of Object.entries(document.endpoints)) {
-    state.endpoints.set(endpoint, holder);
+    settle(state.endpoints, endpoint, holder);
   }
   state.quarantine = document.quarantine;
   return state;

@@ -3,6 +3,7 @@
 // changes it, and readers get it as Readonly.
 
 import type { Cidr, Ip, Mac } from "./address.ts";
+import { type Endpoints, noEndpoints } from "./endpoints.ts";
 import type { EventType, Member } from "./event.ts";
 import type { FabricConfig } from "./network-config.ts";
 import type { Document } from "./network-config-keys.ts";
@@ -99,7 +100,7 @@ export interface FabricState {
   /** Every subnet of every live lease and of every foreign peer. */
   readonly taken: TakenSubnets;
   /** Underlay address or VTEP MAC to the node or peer that answers there. */
-  readonly endpoints: Map<Ip | Mac, string>;
+  readonly endpoints: Endpoints;
   readonly reservations: Map<Cidr, Reservation>;
   readonly peers: Map<string, ForeignPeer>;
   readonly tokens: Map<string, Token>;
@@ -123,7 +124,7 @@ export function initialState(fabric: string, follow: string | null = null): Fabr
     leases: new Map(),
     owners: new Map(),
     taken: noneTaken(),
-    endpoints: new Map(),
+    endpoints: noEndpoints(),
     reservations: new Map(),
     peers: new Map(),
     tokens: new Map(),

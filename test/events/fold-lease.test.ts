@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { decide } from "../../src/events/decide.ts";
+import { holderAt } from "../../src/events/endpoints.ts";
 import { type History, history } from "../support/history.ts";
 
 const A = "10.5.1.0/24";
@@ -208,7 +209,7 @@ describe("LeaseExpired", () => {
     story.append(expiry("h1", 1, [A]));
     expect(owners(story)).toEqual({});
     expect(story.state().nodes.get("h1")).toMatchObject({ present: false, previous: [A] });
-    expect(story.state().endpoints.has("198.18.0.1")).toBe(false);
+    expect(holderAt(story.state().endpoints, "198.18.0.1")).toBeUndefined();
     story.join("h1").claim("h1", [A]);
     expect(story.state().leases.get("h1")?.epoch).toBe(2);
   });
