@@ -20,8 +20,8 @@ export interface Retry {
 /** By `idOf`. */
 export type Retries = Map<string, Retry>;
 
-export function idOf(op: Op): string {
-  return `${op.noun} ${op.key}`;
+export function idOf({ noun, key }: Pick<Op, "noun" | "key">): string {
+  return `${noun} ${key}`;
 }
 
 /** 100 ms, doubled with each failure, at most 30 s. */

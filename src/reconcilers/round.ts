@@ -10,9 +10,9 @@ import { fail, forget, idOf, isHeld, nextDue, type Retries } from "./backoff.ts"
 import { driftOf } from "./describe.ts";
 import { type DiffOptions, diff } from "./diff.ts";
 import type { Kernel, Scope } from "./kernel.ts";
-import type { KernelState } from "./kernel-state.ts";
+import type { KernelState, Noun } from "./kernel-state.ts";
 import type { NounRules } from "./noun.ts";
-import { mapOf, nouns } from "./nouns.ts";
+import { mapOf, nouns, upwards } from "./nouns.ts";
 import type { NounTypes, Op } from "./op.ts";
 import { complaint, mustWait, noObstacles, obstruct, phasesOf, refusalOf } from "./phase.ts";
 import type { Plan } from "./plan.ts";
@@ -161,6 +161,7 @@ export async function runRound(
   });
   if (rest === null) {
     touch(memory, attempt);
+    touchUnwanted(memory, task);
     memory.unverifiedSinceMs ??= startMs;
     const kernel = seen && withAdded(seen.kernel, attempt.tried);
     memory.known = seen && kernel && { ...seen, kernel };
@@ -354,6 +355,19 @@ function settle(memory: Memory, { plan, options }: Task, waiting: ReadonlySet<st
 /** Only of a round that did not end well: of 10 000 routes that did, nothing need be remembered. */
 function touch({ touched }: Memory, { tried }: Attempt): void {
   for (const op of tried) touched.add(idOf(op));
+}
+
+/** What was verified and the log has taken back is gone, maybe with its device: nobody's doing. */
+function touchUnwanted({ verified, touched }: Memory, { plan }: Task): void {
+  if (verified === null) return;
+  for (const noun of upwards) {
+    const { same } = nouns[noun] as NounRules<NounTypes[Noun]>;
+    const wanted: ReadonlyMap<string, NounTypes[Noun]> = plan.kernel[mapOf[noun]];
+    for (const [key, object] of verified.kernel[mapOf[noun]]) {
+      const now = wanted.get(key);
+      if (now === undefined || !same(now, object)) touched.add(idOf({ noun, key }));
+    }
+  }
 }
 
 export function failuresOf(retries: Retries, plan: Plan): Failures {

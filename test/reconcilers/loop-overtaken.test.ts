@@ -48,6 +48,25 @@ describe("a round", () => {
     expect(test.last).toMatchObject({ seq: test.plan.seq, clean: false });
   });
 
+  test("that was overtaken took away what is wanted again: no drift", async () => {
+    const test = host();
+    await test.settle();
+    test.kernel.meanwhile = () => {
+      // As the kernel does when their device goes
+      test.kernel.tamper((state) => {
+        for (const table of [state.addrs, state.routes, state.neighs, state.fdb]) table.clear();
+      });
+      test.log.config({ Network: "10.5.0.0/16" });
+      test.replan();
+    };
+    test.log.config({ Network: "10.5.0.0/16", Backend: { Type: "alloc" } });
+    test.replan();
+    await test.settle();
+    expect(test.last).toMatchObject({ seq: test.plan.seq, clean: true, driftCount: 0 });
+    expect(test.rounds).toHaveLength(2);
+    expect<KernelState>(test.kernel.state).toEqual(test.plan.kernel);
+  });
+
   test("is verified every second although the log never rests", async () => {
     const { kernel, clock, log, loop, rounds, replan } = host();
     const apply = kernel.apply.bind(kernel);
