@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LogError } from "../../src/events/log.ts";
 import { connectLog } from "../../src/events/log-jetstream.ts";
+import { claim, connect } from "../../src/events/nats-transport.ts";
+import { take, text } from "../support/contract-log.ts";
 import { TestNats } from "../support/nats.ts";
 
 const FABRIC = "t";
@@ -50,6 +52,7 @@ describe("a server with TLS", () => {
     await nats.startAgain();
     expect(await appending).toMatchObject({ seq: 2 });
     expect((await client.log.get(2))?.subject).toBe(SUBJECT);
+    expect((await take(client.log, 1, 2)).map(text)).toEqual(["a", "b"]);
   });
 
   test("is not believed when nobody known speaks for its certificate", async () => {
@@ -98,6 +101,32 @@ describe("a server that", () => {
     expect(heard).toEqual(LARGE.map((_, i) => `<${i}>`));
     await client.close();
     await Promise.allSettled(appending);
+  });
+
+  test("is heard by who claimed a subscription, and by the client once it is released", async () => {
+    using server = listen((socket, said) => {
+      if (said === "") socket.write(INFO);
+      if (said.includes("PING")) socket.write("PONG\r\n");
+      for (const [, word] of said.matchAll(/PUB (\w+) 0/g)) {
+        socket.write(`MSG ${word} 1 ${word?.length}\r\n${word}\r\n`);
+      }
+    });
+    const nc = await connect({ servers: `127.0.0.1:${server.port}` });
+    let heard = Promise.withResolvers<string>();
+    const subscription = nc.subscribe("*", {
+      callback: (_, message) => heard.resolve(`client: ${message.string()}`),
+    });
+    const release = claim(nc, subscription, (bytes, { payloadAt, payloadEnd }) => {
+      heard.resolve(`claim: ${bytes.toString("utf8", payloadAt, payloadEnd)}`);
+      return true;
+    });
+    nc.publish("one");
+    expect(await heard.promise).toBe("claim: one");
+    heard = Promise.withResolvers();
+    release();
+    nc.publish("two");
+    expect(await heard.promise).toBe("client: two");
+    await nc.close();
   });
 
   test("speaks something else is named", async () => {
