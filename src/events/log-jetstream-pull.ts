@@ -102,6 +102,8 @@ export class PullReader {
       this.#take(bytes, frame),
     );
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    // Records are on their way while the caller asks what else it has to know.
+    this.#refill();
   }
 
   /** Throws LogError. */
