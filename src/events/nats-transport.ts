@@ -14,6 +14,7 @@ import {
   INFO,
   type NatsConnection,
   NatsConnectionImpl,
+  ProtocolHandler,
   type Server,
   type ServerInfo,
   type Subscription,
@@ -27,8 +28,16 @@ export async function connect(options: ConnectionOptions): Promise<NatsConnectio
     factory: () => new SocketTransport(),
     dnsResolveFn: async (host) => (await Bun.dns.lookup(host)).map(({ address }) => address),
   });
-  return await NatsConnectionImpl.connect(options);
+  // As the client's own connect() does it, which shows the one who dials only when it is connected.
+  const nc: NatsConnectionImpl = Reflect.construct(NatsConnectionImpl, [options]);
+  nc.protocol = new ProtocolHandler(nc.options, nc);
+  dialers.set(nc.options, nc.protocol);
+  await nc.protocol.dialLoop();
+  return nc as NatsConnection;
 }
+
+/** By what a transport learns of them. */
+const dialers = new WeakMap<ConnectionOptions, ProtocolHandler>();
 
 /**
  * Gives messages of the subscription to `take` before the client sees them, until the returned
@@ -68,6 +77,7 @@ class SocketTransport implements Transport, AsyncIterableIterator<Uint8Array> {
     if (options.tls || !(await this.#connectPlain(server))) {
       await this.#connectSecure(server, options);
     }
+    this.#failWhenHungUp(dialers.get(options));
   }
 
   closed(): Promise<undefined | Error> {
@@ -157,6 +167,17 @@ class SocketTransport implements Transport, AsyncIterableIterator<Uint8Array> {
       this.#received.unshift(read);
       return JSON.parse(info) as ServerInfo;
     }
+  }
+
+  /** A server that is full greets, says so and hangs up; the client would wait for the timeout. */
+  #failWhenHungUp(dialer: ProtocolHandler | undefined): void {
+    const before = dialer?.lastError;
+    void this.closed().then((error) => {
+      // Does nothing once the server has let us in.
+      if (dialer?.transport !== this) return;
+      const said = dialer.lastError === before ? undefined : dialer.lastError;
+      dialer.connectError?.(error ?? said ?? new ConnectionError("closed by the server"));
+    });
   }
 
   async #connectSecure(server: Server, options: ConnectionOptions): Promise<void> {

@@ -8,6 +8,7 @@ import { LogError } from "../../src/events/log.ts";
 import { connectLog } from "../../src/events/log-jetstream.ts";
 import { claim, connect } from "../../src/events/nats-transport.ts";
 import { take, text } from "../support/contract-log.ts";
+import { until } from "../support/follow-log.ts";
 import { TestNats } from "../support/nats.ts";
 
 const FABRIC = "t";
@@ -168,6 +169,41 @@ describe("a server that", () => {
     const failure = await failureOf(connectLog({ servers, fabric: FABRIC, timeoutMs: 50 }));
     expect(failure.message).toBe(`${servers}: no answer in time`);
     await closed.promise;
+  });
+
+  test("hangs up before it lets us in is given up at once, with its reason", async () => {
+    using server = listen((socket, said) => {
+      if (said === "") socket.write(INFO);
+      else socket.end("-ERR 'maximum connections exceeded'\r\n");
+    });
+    const servers = `127.0.0.1:${server.port}`;
+    const failure = await failureOf(connectLog({ servers, fabric: FABRIC, timeoutMs: 60_000 }));
+    expect(failure.message).toBe(`${servers}: maximum connections exceeded`);
+  });
+
+  test("hangs up without a reason before it lets us in is named", async () => {
+    using server = listen((socket, said) => {
+      if (said === "") socket.end(INFO);
+    });
+    const servers = `127.0.0.1:${server.port}`;
+    const failure = await failureOf(connectLog({ servers, fabric: FABRIC, timeoutMs: 60_000 }));
+    expect(failure.message).toBe(`${servers}: closed by the server`);
+  });
+
+  test("hangs up before it lets us in again is tried again", async () => {
+    let comes = 0;
+    using server = listen((socket, said) => {
+      if (said === "") {
+        comes++;
+        socket.write(INFO);
+      } else if (comes === 2) socket.end("-ERR 'maximum connections exceeded'\r\n");
+      else if (said.includes("PING")) socket.write("PONG\r\n");
+    });
+    const servers = `127.0.0.1:${server.port}`;
+    const client = await connectLog({ servers, fabric: FABRIC, timeoutMs: 60_000 });
+    client.redial();
+    await until(async () => comes === 3 && client.connected());
+    await client.close();
   });
 
   test("hangs up before it says a word is named", async () => {
