@@ -49,7 +49,7 @@ export class LogError extends Error {
 export interface Reading {
   /** It returns after this one. */
   readonly last?: number;
-  /** `created` of the log that is meant; another one is `unreachable`, for it is to be looked at. */
+  /** `created` of the log that is meant; another is `unreachable`: it has to be looked at. */
   readonly created?: string;
 }
 
@@ -63,7 +63,7 @@ export interface EventLog {
    * `signal` aborts, and after `last`; throws LogError on any trouble, after which the caller reads
    * again from where it stands. Never skips, repeats or waits silently on a dead consumer.
    */
-  read(from: number, signal: AbortSignal, reading?: Reading): AsyncIterable<readonly Recorded[]>;
+  read(from: number, signal: AbortSignal, more?: Reading): AsyncIterable<readonly Recorded[]>;
   /**
    * Stores one message. An unclear outcome (timeout, lost connection) is resolved before it
    * returns by asking again under the same id; throws LogError when it cannot be.

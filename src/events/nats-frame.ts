@@ -1,7 +1,7 @@
 // One frame in the bytes of a NATS connection, found without a string or a copy. A message is
 // `MSG subject sid [reply] bytes` or `HMSG subject sid [reply] header-bytes bytes` in a line, then
-// that many bytes and CR LF; all else is a line (docs.nats.io, "Client Protocol"). Only what servers
-// write is known here: capitals, and one space between two words.
+// that many bytes and CR LF; all else is a line (docs.nats.io, "Client Protocol"). Only what is
+// written by servers is known here: capitals, and one space between two words.
 
 /** Offsets into the bytes that it was found in. */
 export interface Frame {

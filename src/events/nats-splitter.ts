@@ -1,7 +1,6 @@
-// Stands between the socket and the NATS client, whose parser looks at every byte, makes four
-// objects of each message and decodes its subjects one by one. Messages of a subscription that was
-// claimed go straight to who claimed it, as they lie in the bytes; all else goes on to the client
-// untouched, in ranges as long as they can be.
+// Stands between the socket and the NATS client, whose parser makes a dozen objects of a message.
+// Messages of a subscription that was claimed go straight to who claimed it, as they lie in the
+// bytes; all else goes on to the client untouched, in ranges as long as they can be.
 //
 // Invariant: every frame is taken or passed on, whole, once and in order. What is not understood
 // ends the taking: from there on the client gets everything, and its callbacks the messages.

@@ -104,7 +104,7 @@ describe("a server that", () => {
     await Promise.allSettled(appending);
   });
 
-  test("is heard by who claimed a subscription, and by the client once it is released", async () => {
+  test("is heard by who claimed a subscription, and by the client after that", async () => {
     using server = listen((socket, said) => {
       if (said === "") socket.write(INFO);
       if (said.includes("PING")) socket.write("PONG\r\n");
