@@ -4,9 +4,9 @@
 // moves less. Runs the single-file binary when it has been built (`npm run build`), because
 // that is what is installed on hosts. Reach: 2 s.
 //
-// With several programs (`bun bench/fifty.ts ROUNDS PROGRAM...`) every fabric is mixed of them, host
-// by host and shifted from round to round: what else the machine does meets all of them alike, and
-// a difference of 1 ms of CPU shows in ten rounds where runs in turns are 10 ms apart.
+// With several programs (`bun bench/fifty.ts ROUNDS PROGRAM...`) every fabric is mixed of them,
+// host by host and shifted from round to round: what else the machine does meets all of them
+// alike, and a difference of 2 ms of CPU shows where runs in turns are 10 ms apart.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
