@@ -9,7 +9,7 @@ import { openFiles } from "./agent/files.ts";
 import type { Logger } from "./agent/logger.ts";
 import { instanceId, lockHost } from "./agent/os-host.ts";
 import type { EarlyTunnel } from "./agent/os-kept-tunnel.ts";
-import { collect, heapBytes, releaseMemory } from "./agent/os-memory.ts";
+import { collect, releaseMemory, residentBytes } from "./agent/os-memory.ts";
 import { findPredecessor } from "./agent/os-predecessor.ts";
 import { serviceManager } from "./agent/os-service.ts";
 import { loadSnapshot } from "./agent/snapshot-keeper.ts";
@@ -113,7 +113,7 @@ export async function composeAgent(
   void trimAfterStart({ clock, logger, isReady, releaseMemory }, beside.signal).then(() => {
     // Then only: what is given back is also what was compiled until then.
     compile();
-    return collectAsItGrows({ clock, heapBytes, collect }, beside.signal);
+    return collectAsItGrows({ clock, residentBytes, collect }, beside.signal);
   });
   const done = agent.done.then(async (end) => {
     beside.abort();

@@ -5,20 +5,29 @@ import { type Clock, sleep } from "../events/clock.ts";
 
 export interface CollectDeps {
   readonly clock: Clock;
-  /** What the heap has of the system, used or not. */
-  readonly heapBytes: () => number;
+  readonly residentBytes: () => number;
+  /** All of the heap, at once: 20 ms with 10 000 peers, 8 with 1 000. */
   readonly collect: () => void;
 }
 
-/** Between two looks; the engine's timer has the same. */
+/** Between two looks. */
 const LOOK_MS = 1000;
+/** A snapshot of 10 000 nodes leaves 10 MiB of text behind; less is not worth the pause. */
+const GROWTH = 1.3;
 
-/** Until `signal`. A heap that took no more of the system since the last look is left alone. */
+/** Until `signal`: whenever the process takes a third more than after the last collection. */
 export async function collectAsItGrows(deps: CollectDeps, signal: AbortSignal): Promise<void> {
-  const { clock, heapBytes, collect } = deps;
-  for (let before = heapBytes(); ; before = heapBytes()) {
+  const { clock, residentBytes, collect } = deps;
+  let least = residentBytes();
+  for (;;) {
     await sleep(clock, LOOK_MS, signal);
     if (signal.aborted) return;
-    if (heapBytes() > before) collect();
+    const now = residentBytes();
+    if (now > GROWTH * least) {
+      collect();
+      least = residentBytes();
+    } else {
+      least = Math.min(least, now);
+    }
   }
 }
