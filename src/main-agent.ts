@@ -3,12 +3,13 @@
 import { startAgent } from "./agent/agent.ts";
 import type { Agent } from "./agent/agent-deps.ts";
 import { createAppliedAnswers, reasonBehind } from "./agent/applied-answers.ts";
+import { collectAsItGrows } from "./agent/collect.ts";
 import { openTunnelEarly } from "./agent/early-tunnel.ts";
 import { openFiles } from "./agent/files.ts";
 import type { Logger } from "./agent/logger.ts";
 import { instanceId, lockHost } from "./agent/os-host.ts";
 import type { EarlyTunnel } from "./agent/os-kept-tunnel.ts";
-import { releaseMemory } from "./agent/os-memory.ts";
+import { collect, releaseMemory, residentBytes } from "./agent/os-memory.ts";
 import { findPredecessor } from "./agent/os-predecessor.ts";
 import { serviceManager } from "./agent/os-service.ts";
 import { loadSnapshot } from "./agent/snapshot-keeper.ts";
@@ -109,8 +110,11 @@ export async function composeAgent(
     speaksForHost() ? new TextEncoder().encode(JSON.stringify(agent.found())) : null;
   void connection.foundInquiry.listen(options.node, found, beside.signal);
   const isReady = (): boolean => agent.ready();
-  // Then only: what is given back is also what was compiled until then.
-  void trimAfterStart({ clock, logger, isReady, releaseMemory }, beside.signal).then(compile);
+  void trimAfterStart({ clock, logger, isReady, releaseMemory }, beside.signal).then(() => {
+    // Then only: what is given back is also what was compiled until then.
+    compile();
+    return collectAsItGrows({ clock, residentBytes, collect }, beside.signal);
+  });
   const done = agent.done.then(async (end) => {
     beside.abort();
     await connection.close();

@@ -38,9 +38,9 @@ const deps: Deps = {
   wallMs: () => Date.now(),
   hostName: world.hostName,
   version: world.version,
-  // A single-file binary is itself the program; its modules have paths of their own.
+  // The compiled program has a launcher beside it; its modules have paths of their own.
   program: Bun.main.startsWith("/$bunfs/")
-    ? process.execPath
+    ? process.execPath.replace(/-program$/, "")
     : Bun.main.replace(/src\/main\.ts$/, "bin/heddle"),
   env: process.env,
   hasNetAdmin,

@@ -14,3 +14,12 @@ export function releaseMemory(): void {
   const ranges = cleanRanges(readFileSync("/proc/self/smaps", "utf8"));
   for (const { start, length } of ranges) discard(start, length);
 }
+
+/** What the process takes of the machine's memory; 0.01 ms. */
+export function residentBytes(): number {
+  return process.memoryUsage.rss();
+}
+
+export function collect(): void {
+  Bun.gc(true);
+}

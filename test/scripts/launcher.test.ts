@@ -78,7 +78,7 @@ test("the single-file program takes nothing from the directory it is started in"
   const build = command
     .split(" ")
     .map((flag) =>
-      flag === "src/main.ts" ? join(tree, flag) : flag === "dist/heddle" ? built : flag,
+      flag === "src/main.ts" ? join(tree, flag) : flag === "dist/heddle-program" ? built : flag,
     );
   const done = Bun.spawnSync([process.execPath, "build", ...build], { cwd: tree });
   expect(done.stderr.toString()).not.toContain("error");

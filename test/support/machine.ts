@@ -25,7 +25,7 @@ export function kernelIsFrom(major: number, minor: number): boolean {
 
 /** As the README installs it. */
 export function install(): void {
-  const files = ["dist/heddle", NATIVE].map((file) => join(ROOT, file));
+  const files = ["dist/heddle", "dist/heddle-program", NATIVE].map((file) => join(ROOT, file));
   run(["install", ...files, "/usr/local/bin/"]);
 }
 
