@@ -40,7 +40,7 @@ async function chainAfter(ms: number, onRead: (payloads: readonly Uint8Array[]) 
   return chain;
 }
 
-test("what was folded is let go of a second later, although nobody asked for the chain", async () => {
+test("what was folded is let go of a second later, though nobody asked for the chain", async () => {
   const chain = await chainAfter(1000, () => undefined);
   // Whoever still has the bytes to hash sees them change.
   const spoil = (read: readonly Uint8Array[]) => {
