@@ -1,5 +1,5 @@
-// What changed about the log that is followed, as the agent's own log tells it, and whether there is
-// anything else to do about it.
+// What changed about the log that is followed, as the agent's own log tells it, and whether there
+// is anything else to do about it.
 
 import type { Logger } from "./logger.ts";
 import type { TailView } from "./tail.ts";
