@@ -6,11 +6,12 @@ import { createAppliedAnswers, reasonBehind } from "./agent/applied-answers.ts";
 import { openTunnelEarly } from "./agent/early-tunnel.ts";
 import { openFiles } from "./agent/files.ts";
 import type { Logger } from "./agent/logger.ts";
-import type { EarlyTunnel } from "./agent/os-early-tunnel.ts";
 import { instanceId, lockHost } from "./agent/os-host.ts";
+import type { EarlyTunnel } from "./agent/os-kept-tunnel.ts";
 import { releaseMemory } from "./agent/os-memory.ts";
 import { findPredecessor } from "./agent/os-predecessor.ts";
 import { serviceManager } from "./agent/os-service.ts";
+import { loadSnapshot } from "./agent/snapshot-keeper.ts";
 import { trimAfterStart } from "./agent/trim.ts";
 import { createTunnelKeeper } from "./agent/tunnel-file.ts";
 import type { AgentSettings, KernelConnection, RunningAgent } from "./cli/deps.ts";
@@ -81,7 +82,8 @@ export async function composeAgent(
   });
   const files = openFiles({ stateDir, subnetFile });
   // First of all: loading and connecting what the log needs takes longer than this.
-  if (early === null) await openTunnelEarly({ kernel, files, clock, logger }, identity);
+  const snapshot = loadSnapshot({ files, clock, logger }, fabric, options.node);
+  if (early === null) await openTunnelEarly({ kernel, logger, snapshot }, identity);
   const { connectLog } = await import("./events/log-jetstream.ts");
   const connection = await connectLog(logOptions);
   const speaksForHost = (): boolean => agent.state().nodes.get(options.node)?.instance === instance;
@@ -94,7 +96,7 @@ export async function composeAgent(
     {
       log: connection.log,
       board: connection.status,
-      ...{ kernel, misses, tunnel, clock, files, logger },
+      ...{ kernel, misses, tunnel, clock, files, logger, snapshot },
       newId: () => crypto.randomUUID(),
       redial: () => connection.redial(),
       ...{ onApplied: answers.applied, onBehind: compileIfMany },

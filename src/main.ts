@@ -14,7 +14,9 @@ const argv = process.argv.slice(2);
 const world = { argv, env: process.env, hostName: hostname(), version: manifest.version };
 // An agent's packets wait for nothing that they do not need, not even for the command line.
 const early =
-  argv[0] === "agent" ? (await import("./agent/os-early-tunnel.ts")).openKeptTunnel(world) : null;
+  argv[0] === "agent"
+    ? await (await import("./agent/os-early-tunnel.ts")).openTunnelAtOnce(world)
+    : null;
 
 const { EXIT_FAILED, EXIT_OK, knownFailure } = await import("./cli/failure.ts");
 const { PipeClosed, standardOutput } = await import("./cli/output.ts");

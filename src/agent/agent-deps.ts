@@ -2,6 +2,7 @@
 
 import type { Clock } from "../events/clock.ts";
 import type { EventLog } from "../events/log.ts";
+import type { Snapshot } from "../events/snapshot.ts";
 import type { StatusBoard } from "../events/status-board.ts";
 import type { Kernel } from "../reconcilers/kernel.ts";
 import type { MissKernel } from "../reconcilers/miss.ts";
@@ -22,6 +23,8 @@ export interface AgentDeps {
   readonly clock: Clock;
   readonly files: AgentFiles;
   readonly logger: Logger;
+  /** When it is being read already. */
+  readonly snapshot?: Promise<Snapshot | null>;
   /** A new unique id for an event. */
   readonly newId: () => string;
   /** Connects to the log anew, after an address of this host went away. */

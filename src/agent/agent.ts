@@ -32,7 +32,7 @@ import { createSubnetFile, type SubnetFile } from "./subnet-file.ts";
 import { createTail, type Tail } from "./tail.ts";
 
 export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
-  const snapshot = await loadSnapshot(deps, options.fabric, options.node);
+  const snapshot = await (deps.snapshot ?? loadSnapshot(deps, options.fabric, options.node));
   const agent = new HostAgent(deps, options, snapshot);
   agent.start();
   return agent;

@@ -3,15 +3,19 @@
 // in place is what this very host had: its own snapshot, and only if the device is still there.
 // Nothing is added to the kernel and nothing removed; whatever has changed since is the loop's.
 
+import type { Snapshot } from "../events/snapshot.ts";
 import { desired } from "../reconcilers/desired.ts";
 import { diff } from "../reconcilers/diff.ts";
 import type { Kernel } from "../reconcilers/kernel.ts";
 import { aliasOf } from "../reconcilers/link.ts";
 import type { Op } from "../reconcilers/op.ts";
-import { loadSnapshot, type SnapshotDeps } from "./snapshot-keeper.ts";
+import type { Logger } from "./logger.ts";
 
-export interface EarlyTunnelDeps extends SnapshotDeps {
+export interface EarlyTunnelDeps {
   readonly kernel: Kernel;
+  readonly logger: Logger;
+  /** As the last process left it, if it left any. */
+  readonly snapshot: Promise<Snapshot | null>;
 }
 
 export interface EarlyTunnelOptions {
@@ -39,14 +43,15 @@ async function openTunnel(
   { fabric, node, instance }: EarlyTunnelOptions,
 ): Promise<void> {
   const { kernel, logger } = deps;
-  const { devices } = await kernel.facts();
-  const ours = devices.filter(({ alias, kind }) => alias === aliasOf(fabric) && kind === "tun");
-  if (ours.length === 0) return;
-  const snapshot = await loadSnapshot(deps, fabric, node);
+  const snapshot = await deps.snapshot;
   // After a reboot, or in another namespace, nobody counts on it: the log is asked first.
   const holder = snapshot?.state.nodes.get(node)?.instance;
   if (snapshot === null || snapshot.writer !== instance || holder !== instance) return;
-  if (snapshot.state.config === null || !snapshot.state.leases.has(node)) return;
+  // Where no tunnel was, its device need not be looked for.
+  if (snapshot.state.config?.backend.type !== "udp" || !snapshot.state.leases.has(node)) return;
+  const { devices } = await kernel.facts();
+  const ours = devices.filter(({ alias, kind }) => alias === aliasOf(fabric) && kind === "tun");
+  if (ours.length === 0) return;
   const plan = desired(snapshot.state, node);
   const links = ours.map(({ name }) => name).filter((name) => plan.kernel.links.has(name));
   const scope = { links, routeDevs: [], sysctls: [], rules: [] };

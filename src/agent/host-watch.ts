@@ -31,7 +31,7 @@ export interface HostWatch {
 }
 
 /** Notifications come in bursts, a long one at start; one look serves a burst. */
-const SETTLE_MS = { lone: 20, after: 200, within: 1000 } as const;
+const SETTLE_MS = { lone: 20, after: 500, within: 1000 } as const;
 const RETRY_MS = 1000;
 /** The safety net below the kernel's notifications, which may be lost. */
 const PERIOD_MS = 60_000;

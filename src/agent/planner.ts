@@ -9,6 +9,7 @@ import type { Snapshot } from "../events/snapshot.ts";
 import { standing } from "../reconcilers/desired.ts";
 import { withHeld } from "../reconcilers/desired-vxlan-miss.ts";
 import type { Wanted } from "../reconcilers/loop.ts";
+import { PeerRows } from "../reconcilers/peer-rows.ts";
 import type { Plan } from "../reconcilers/plan.ts";
 import type { OnDemand } from "./on-demand.ts";
 import { OFFLINE_START_MS } from "./problems.ts";
@@ -38,6 +39,7 @@ export class Planner {
   readonly #deps: PlannerDeps;
   readonly #startedMs: number;
   #planned: Planned | null = null;
+  readonly #rows = new PeerRows();
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps;
@@ -61,7 +63,7 @@ export class Planner {
     const heldVersion = onMiss.held.version;
     const before = this.#planned?.changedSeq === changedSeq ? this.#planned : null;
     if (before?.heldVersion === heldVersion) return before.plan;
-    const base = before?.standing ?? standing(state, node);
+    const base = before?.standing ?? standing(state, node, this.#rows);
     const held = onDemand(state.config) === null ? null : onMiss.held.subnets();
     const plan = held === null ? base : withHeld(base, state, held);
     this.#planned = { changedSeq, standing: base, heldVersion, plan };

@@ -37,7 +37,8 @@ export async function isUnchanged(
   // Each step by a reader of its own: the server drops one that pauses.
   for (let from = 1; from <= seq; from += STEP) {
     if (from > 1) await sleep(clock, pauseMs, signal);
-    for await (const batch of log.read(from, signal, Math.min(seq, from + STEP - 1))) {
+    const last = Math.min(seq, from + STEP - 1);
+    for await (const batch of log.read(from, signal, { last })) {
       for (const record of batch) found = extend(found, record);
     }
     if (signal.aborted) return null;

@@ -160,7 +160,7 @@ class LogTail implements Tail {
   /** One connection's worth: checks the log, then reads until something breaks. */
   async #follow(signal: AbortSignal): Promise<void> {
     const { log, clock, onChange } = this.#deps;
-    const info = await this.#look();
+    const { created } = await this.#look();
     if (this.#recheckDue && this.#damage === this.#rewritten) {
       this.#recheck(signal).catch(this.#broken.reject);
     }
@@ -171,13 +171,10 @@ class LogTail implements Tail {
     onChange();
     this.#reading = new AbortController();
     const either = AbortSignal.any([signal, this.#reading.signal]);
-    let known = false;
-    for await (const batch of log.read(this.#place.state.seq + 1, either)) {
-      // The log may have been replaced after it was checked and before the reader stood on it.
-      if (!known && (await this.#look()).created !== info.created) return;
+    // The log may be replaced after it was checked and before the reader stands on it.
+    for await (const batch of log.read(this.#place.state.seq + 1, either, { created })) {
       // A batch that was under way when the log was accepted anew belongs to the old place.
       if (this.#damage !== null || either.aborted) return;
-      known = true;
       this.#take(batch);
     }
   }

@@ -4,7 +4,7 @@
 // it rests. Nobody needs it: without it the snapshot serves, a little later. It is not synced to
 // the disk: what was written before a reboot is of no use after it.
 
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Clock } from "../events/clock.ts";
 import type { TunnelTable } from "../reconcilers/kernel-tunnel.ts";
@@ -59,6 +59,10 @@ export function decodeTable(whom: KeptFor, text: string): KeptTable | null {
   const table = text.slice(end + 1);
   if (end < 0 || text.slice(0, end) !== sealOf(whom, table)) return null;
   return JSON.parse(table) as KeptTable;
+}
+
+export function hasTable(stateDir: string): boolean {
+  return existsSync(pathIn(stateDir));
 }
 
 export function readTable(stateDir: string, whom: KeptFor): KeptTable | null {

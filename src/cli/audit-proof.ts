@@ -48,7 +48,7 @@ async function readTree(log: EventLog, size: number, seq: number) {
   if (lastSeq < size) {
     throw new Failure(EXIT_FAILED, `the log ends at ${lastSeq}; ${size} records were signed`);
   }
-  for await (const batch of log.read(1, new AbortController().signal, size)) {
+  for await (const batch of log.read(1, new AbortController().signal, { last: size })) {
     for (const record of batch) {
       tree.append(leafHash(sha256, record));
       if (record.seq === seq) wanted = record;

@@ -11,7 +11,10 @@
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream";
 import { createInbox, type Msg, type Subscription } from "@nats-io/nats-core";
 import { LogError, type Recorded } from "./log.ts";
+import { type Delivery, deliveryIn, deliveryMark } from "./log-jetstream-delivery.ts";
 import type { NatsLink, Session } from "./nats-connect.ts";
+import type { Frame } from "./nats-frame.ts";
+import { claim } from "./nats-transport.ts";
 
 export interface PullStart {
   readonly stream: string;
@@ -59,11 +62,11 @@ export class PullReader {
   readonly #start: PullStart;
   readonly #nextSubject: string;
   readonly #inbox: string;
-  /** Precedes `<deliveries>.<stream seq>.<consumer seq>.<nanoseconds>.<pending>` in the reply. */
-  readonly #replyMark: string;
+  readonly #mark: Uint8Array;
   readonly #forget: () => void;
   readonly #ticker: ReturnType<typeof setInterval>;
   readonly #subscription: Subscription;
+  readonly #release: () => void;
   #queue: Recorded[] = [];
   #failure: LogError | null = null;
   #wake: (() => void) | null = null;
@@ -86,7 +89,7 @@ export class PullReader {
     this.#pending = made.pending;
     this.#streamSeq = start.from === null ? 0 : start.from - 1;
     this.#nextSubject = `$JS.API.CONSUMER.MSG.NEXT.${start.stream}.${made.name}`;
-    this.#replyMark = `.${start.stream}.${made.name}.`;
+    this.#mark = deliveryMark(start.stream, made.name);
     this.#inbox = createInbox(session.inboxPrefix);
     this.#forget = link.onDown((why) => {
       // A refused publish of others is theirs to report.
@@ -95,7 +98,12 @@ export class PullReader {
     this.#subscription = session.nc.subscribe(this.#inbox, {
       callback: (error, message) => this.#receive(error, message),
     });
+    this.#release = claim(session.nc, this.#subscription, (bytes, frame) =>
+      this.#take(bytes, frame),
+    );
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    // Records are on their way while the caller asks what else it has to know.
+    this.#refill();
   }
 
   /** Throws LogError. */
@@ -125,6 +133,7 @@ export class PullReader {
     clearInterval(this.#ticker);
     this.#listenTo(null);
     this.#forget();
+    this.#release();
     if (!this.#session.nc.isClosed()) this.#subscription.unsubscribe();
   }
 
@@ -159,41 +168,50 @@ export class PullReader {
     }
   }
 
+  /** The short way of a record, past the client. Whatever else is said here goes through it, which
+   *  is later: a status counts pulls or ends the reader, and either may come after records. */
+  #take(bytes: Buffer, frame: Frame): boolean {
+    const delivery = deliveryIn(bytes, frame.replyAt, frame.replyEnd, this.#mark);
+    if (delivery === null) return false;
+    const subject = bytes.toString("utf8", frame.subjectAt, frame.subjectEnd);
+    // A view into what the socket delivered, where nothing is written again.
+    this.#receiveRecord(delivery, subject, bytes.subarray(frame.payloadAt, frame.payloadEnd));
+    return true;
+  }
+
   /** Must not throw: the client's read loop would end with it. */
   #receive(error: Error | null, message: Msg): void {
     if (error !== null) {
       this.#fail(new LogError("refused", error.message, { cause: error }));
       return;
     }
-    if (this.#failure !== null) return;
-    this.#silentTicks = 0;
-    const reply = message.reply ?? "";
-    const mark = reply.indexOf(this.#replyMark);
-    if (mark < 0) this.#receiveStatus(message);
-    else this.#receiveRecord(message, reply.slice(mark + this.#replyMark.length).split("."));
+    const reply = new TextEncoder().encode(message.reply ?? "");
+    const delivery = deliveryIn(reply, 0, reply.length, this.#mark);
+    if (delivery === null) this.#receiveStatus(message);
+    else this.#receiveRecord(delivery, message.subject, message.data);
   }
 
-  #receiveRecord(message: Msg, [, streamSeq, consumerSeq, nanos, pending]: string[]): void {
-    const seq = Number(streamSeq);
+  #receiveRecord(delivery: Delivery, subject: string, payload: Uint8Array): void {
+    if (this.#failure !== null) return;
+    const { seq, consumerSeq, timeMs } = delivery;
+    this.#silentTicks = 0;
     this.#outstanding--;
     this.#consumerSeq++;
     const holed = this.#start.contiguous && seq !== this.#streamSeq + 1;
-    if (Number(consumerSeq) !== this.#consumerSeq || holed) {
+    if (consumerSeq !== this.#consumerSeq || holed) {
       const expected = `after ${this.#streamSeq} came ${seq} (delivery ${consumerSeq})`;
       this.#fail(new LogError("gap", `${this.#start.stream}: ${expected}`));
       return;
     }
     this.#streamSeq = seq;
-    this.#pending = Number(pending);
-    // Nanoseconds exceed 2^53: the last six digits are cut off as text.
-    const timeMs = Number(nanos?.slice(0, -6));
-    // The payload is a view into what the socket delivered; the client never writes there again.
-    this.#queue.push({ seq, timeMs, subject: message.subject, payload: message.data });
+    this.#pending = delivery.pending;
+    this.#queue.push({ seq, timeMs, subject, payload });
     this.#wake?.();
-    if (this.#queue.length === 0) this.#refill();
   }
 
   #receiveStatus(message: Msg): void {
+    if (this.#failure !== null) return;
+    this.#silentTicks = 0;
     const code = message.headers?.code ?? 0;
     switch (code) {
       case STATUS_HEARTBEAT:

@@ -2,7 +2,7 @@
 // the EventLog port. Which facts about servers and client shaped it: see each sibling file.
 
 import type { FoundInquiry, Inquiry } from "./inquiry.ts";
-import { type EventLog, LogError, type LogInfo, type Recorded } from "./log.ts";
+import { type EventLog, LogError, type LogInfo, type Reading, type Recorded } from "./log.ts";
 import { append } from "./log-jetstream-append.ts";
 import type { NatsOptions } from "./log-jetstream-options.ts";
 import { PullReader, untilAborted } from "./log-jetstream-pull.ts";
@@ -68,7 +68,7 @@ function eventLog(link: NatsLink, stream: string): EventLog {
   return {
     info: () => info(link, stream),
     get: (seq) => get(link, stream, seq),
-    read: (from, signal, last) => read(link, stream, { from, last: last ?? null }, signal),
+    read: (from, signal, reading) => read(link, stream, { from, ...reading }, signal),
     append: (message) => append(link, stream, message),
   };
 }
@@ -97,38 +97,39 @@ async function get(link: NatsLink, stream: string, seq: number): Promise<Recorde
   };
 }
 
+interface Place extends Reading {
+  readonly from: number;
+}
+
 async function* read(
   link: NatsLink,
   stream: string,
-  range: { readonly from: number; readonly last: number | null },
+  place: Place,
   signal: AbortSignal,
 ): AsyncIterable<readonly Recorded[]> {
-  const { from, last } = range;
-  if (last !== null && last < from) return;
-  const reader = await untilAborted(signal, () => openAt(link, stream, range));
+  const { from, last } = place;
+  if (last !== undefined && last < from) return;
+  const reader = await untilAborted(signal, () => openAt(link, stream, place));
   if (reader === null) return;
   try {
     for (;;) {
       const batch = await reader.next(signal);
       if (batch === null) return;
       yield batch;
-      if (last !== null && (batch.at(-1)?.seq ?? 0) >= last) return;
+      if (last !== undefined && (batch.at(-1)?.seq ?? 0) >= last) return;
     }
   } finally {
     reader.close();
   }
 }
 
-async function openAt(
-  link: NatsLink,
-  stream: string,
-  { from, last }: { readonly from: number; readonly last: number | null },
-): Promise<PullReader> {
+async function openAt(link: NatsLink, stream: string, place: Place): Promise<PullReader> {
+  const { from, last } = place;
   if (from < 1) throw new LogError("gap", `${stream} begins at 1, after ${from}`);
-  const limit = last === null ? null : last - from + 1;
+  const limit = last === undefined ? null : last - from + 1;
   const reader = await PullReader.open(link, { stream, from, limit, contiguous: true });
   try {
-    await refuseOutside(link, stream, from);
+    await refuseOutside(link, stream, place);
     return reader;
   } catch (error) {
     reader.close();
@@ -141,8 +142,15 @@ async function openAt(
  * one is a hole, the other a log that lost its tail or was made again. Asked after the consumer
  * exists, so that a stream made again in between cannot pass for the one that was asked about.
  */
-async function refuseOutside(link: NatsLink, stream: string, from: number): Promise<void> {
-  const { firstSeq, lastSeq } = await info(link, stream);
+async function refuseOutside(
+  link: NatsLink,
+  stream: string,
+  { from, created: meant }: Place,
+): Promise<void> {
+  const { created, firstSeq, lastSeq } = await info(link, stream);
+  if (meant !== undefined && created !== meant) {
+    throw new LogError("unreachable", `${stream} was made again at ${created}`);
+  }
   if (from < firstSeq) {
     throw new LogError("gap", `${stream} begins at ${firstSeq}, after ${from}`);
   }

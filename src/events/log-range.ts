@@ -18,7 +18,7 @@ export async function* rangeOf(
   while (next <= last) {
     const first = next;
     try {
-      for await (const batch of log.read(next, NEVER, last)) {
+      for await (const batch of log.read(next, NEVER, { last })) {
         for (const record of batch) {
           next = record.seq + 1;
           yield record;

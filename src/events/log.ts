@@ -46,6 +46,13 @@ export class LogError extends Error {
   }
 }
 
+export interface Reading {
+  /** It returns after this one. */
+  readonly last?: number;
+  /** `created` of the log that is meant; another is `unreachable`: it has to be looked at. */
+  readonly created?: string;
+}
+
 export interface EventLog {
   /** Throws LogError. */
   info(): Promise<LogInfo>;
@@ -53,11 +60,10 @@ export interface EventLog {
   get(seq: number): Promise<Recorded | null>;
   /**
    * Batches of records from `from` on, contiguous, then live as they are stored. Returns when
-   * `signal` aborts, and after `last` if that is given; throws LogError on any trouble, after which
-   * the caller reads again from where it stands. Never skips, repeats or waits silently on a dead
-   * consumer.
+   * `signal` aborts, and after `last`; throws LogError on any trouble, after which the caller reads
+   * again from where it stands. Never skips, repeats or waits silently on a dead consumer.
    */
-  read(from: number, signal: AbortSignal, last?: number): AsyncIterable<readonly Recorded[]>;
+  read(from: number, signal: AbortSignal, more?: Reading): AsyncIterable<readonly Recorded[]>;
   /**
    * Stores one message. An unclear outcome (timeout, lost connection) is resolved before it
    * returns by asking again under the same id; throws LogError when it cannot be.

@@ -2,6 +2,7 @@
 // costs each record 0.1 ms on its way up (docs/benchmarks.md) and each start the loading of streams
 // and TLS. This one is for connections without TLS; where that is configured, or the server speaks
 // it, the client's own transport is put in its place.
+// What it receives goes through a splitter, so that a reader gets its records from there.
 //
 // Invariant: bytes keep their order in both directions, and the end of the connection is told once.
 
@@ -13,18 +14,39 @@ import {
   INFO,
   type NatsConnection,
   NatsConnectionImpl,
+  ProtocolHandler,
   type Server,
   type ServerInfo,
+  type Subscription,
   setTransportFactory,
   type Transport,
 } from "@nats-io/nats-core/internal";
+import { FrameSplitter, type Take } from "./nats-splitter.ts";
 
 export async function connect(options: ConnectionOptions): Promise<NatsConnection> {
   setTransportFactory({
     factory: () => new SocketTransport(),
     dnsResolveFn: async (host) => (await Bun.dns.lookup(host)).map(({ address }) => address),
   });
-  return await NatsConnectionImpl.connect(options);
+  // As the client's own connect() does it, which shows the one who dials only when it is connected.
+  const nc: NatsConnectionImpl = Reflect.construct(NatsConnectionImpl, [options]);
+  nc.protocol = new ProtocolHandler(nc.options, nc);
+  dialers.set(nc.options, nc.protocol);
+  await nc.protocol.dialLoop();
+  return nc as NatsConnection;
+}
+
+/** By what a transport learns of them. */
+const dialers = new WeakMap<ConnectionOptions, ProtocolHandler>();
+
+/**
+ * Gives messages of the subscription to `take` before the client sees them, until the returned
+ * function is called or the connection is lost. With TLS the client gets them all.
+ */
+export function claim(nc: NatsConnection, subscription: Subscription, take: Take): () => void {
+  const { transport } = (nc as NatsConnectionImpl).protocol;
+  if (!(transport instanceof SocketTransport)) throw new Error("not a connection of ours");
+  return transport.claim(subscription.getID(), take);
 }
 
 /** More than a server has to say of the largest cluster. */
@@ -43,6 +65,7 @@ class SocketTransport implements Transport, AsyncIterableIterator<Uint8Array> {
   /** Received and not asked for yet. */
   #received: Uint8Array[] = [];
   #asked: ((result: IteratorResult<Uint8Array, undefined>) => void) | null = null;
+  readonly #splitter = new FrameSplitter((bytes) => this.#receive(bytes), GREETING_BYTES_MAX);
   /** What the socket had no room for. */
   #unsent: Uint8Array[] = [];
 
@@ -54,6 +77,7 @@ class SocketTransport implements Transport, AsyncIterableIterator<Uint8Array> {
     if (options.tls || !(await this.#connectPlain(server))) {
       await this.#connectSecure(server, options);
     }
+    this.#failWhenHungUp(dialers.get(options));
   }
 
   closed(): Promise<undefined | Error> {
@@ -99,10 +123,15 @@ class SocketTransport implements Transport, AsyncIterableIterator<Uint8Array> {
     this.#end();
   }
 
+  claim(sid: number, take: Take): () => void {
+    this.#splitter.claim(sid, take);
+    return () => this.#splitter.release(sid);
+  }
+
   /** False, and not connected, when the server speaks TLS. */
   async #connectPlain({ hostname, port }: Server): Promise<boolean> {
     const handler: Bun.SocketHandler<undefined> = {
-      data: (_, chunk) => this.#receive(chunk),
+      data: (_, chunk) => this.#splitter.split(chunk),
       drain: () => this.#flush(),
       error: (_, error) => {
         this.closeError = error;
@@ -138,6 +167,17 @@ class SocketTransport implements Transport, AsyncIterableIterator<Uint8Array> {
       this.#received.unshift(read);
       return JSON.parse(info) as ServerInfo;
     }
+  }
+
+  /** A server that is full greets, says so and hangs up; the client would wait for the timeout. */
+  #failWhenHungUp(dialer: ProtocolHandler | undefined): void {
+    const before = dialer?.lastError;
+    void this.closed().then((error) => {
+      // Does nothing once the server has let us in.
+      if (dialer?.transport !== this) return;
+      const said = dialer.lastError === before ? undefined : dialer.lastError;
+      dialer.connectError?.(error ?? said ?? new ConnectionError("closed by the server"));
+    });
   }
 
   async #connectSecure(server: Server, options: ConnectionOptions): Promise<void> {

@@ -68,7 +68,7 @@ export class Records {
     const last = from + CHUNK - 1;
     try {
       const chunk = new Chunk(from);
-      for await (const batch of this.#log.read(from, AbortSignal.timeout(READ_MS), last)) {
+      for await (const batch of this.#log.read(from, AbortSignal.timeout(READ_MS), { last })) {
         for (const record of batch) chunk.add(record);
       }
       if (chunk.records.length !== CHUNK) {

@@ -10,7 +10,10 @@ import { type BackendPlan, type Draft, newDraft, type OwnHost, type OwnPlan } fr
 import type { Scope } from "./kernel.ts";
 import { emptyKernelState, keyOf } from "./kernel-state.ts";
 import { deviceName, TUN_NAME } from "./link.ts";
+import type { PeerPart } from "./peer-rows.ts";
+import type { PeerPlan } from "./plan.ts";
 import { ruleTable, tableName } from "./rule.ts";
+import { ServedBy } from "./served-by.ts";
 import { subnetEnv } from "./subnet-env.ts";
 
 /** `backend` fills the draft; the rest is the same for all of them. */
@@ -62,14 +65,21 @@ export function ownVxlan(host: OwnHost, vxlan: VxlanBackend, subnets: readonly C
   return own;
 }
 
-/** To go on where `own` ends. Tables that peers have no rows in stay the very same. */
-export function draftOn({ kernel, problems }: Draft): Draft {
+/** `own` and what is held for peers. Tables that these have no part in stay the very same. */
+export function draftOn({ kernel, problems }: Draft, parts: readonly PeerPart[]): Draft {
   const { neighs, fdb } = emptyKernelState();
-  return {
-    ...newDraft(),
-    kernel: { ...kernel, routes: new Map(kernel.routes), neighs, fdb },
-    problems,
-  };
+  const routes = new Map(kernel.routes);
+  const peers: PeerPlan[] = [];
+  for (const { plan, objects } of parts) {
+    peers.push(plan);
+    for (const { noun, key, object } of objects) {
+      if (noun === "route") routes.set(key, object);
+      else if (noun === "neigh") neighs.set(key, object);
+      else fdb.set(key, object);
+    }
+  }
+  const servedBy = new ServedBy(parts);
+  return { kernel: { ...kernel, routes, neighs, fdb }, peers, servedBy, problems };
 }
 
 function devicesOf(backend: Backend | undefined): readonly string[] {

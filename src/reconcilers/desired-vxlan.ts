@@ -2,31 +2,23 @@
 // through the peer's own network address. With DirectRouting, peers on the same link get a plain
 // route instead. The objects are flannel's, so that either can be read by who knows the other.
 
-import {
-  type Cidr,
-  type Family,
-  hostPrefix,
-  type Ip,
-  type Mac,
-  networkAddress,
-} from "../events/address.ts";
+import { type Family, hostPrefix, type Mac, networkAddress } from "../events/address.ts";
 import { isOnDemand, type VxlanBackend } from "../events/network-config-backend.ts";
-import { addOnDemand, addSolicit, entriesOf } from "./desired-vxlan-miss.ts";
+import { addOnDemand, addSolicit, type Entries, entriesOf } from "./desired-vxlan-miss.ts";
 import {
-  addRoute,
   type BackendPlan,
   type Draft,
   familyName,
-  type Host,
   type OwnHost,
-  planPeers,
-  type Reached,
+  planPeer,
   routeTo,
+  unlike,
 } from "./draft.ts";
-import { keyOf, type Link } from "./kernel-state.ts";
+import { keyOf, type Link, type Route } from "./kernel-state.ts";
 import { aliasOf, deviceName } from "./link.ts";
 import { onlinkTest } from "./onlink.ts";
 import type { Peer } from "./peer.ts";
+import type { PeerPart, Served } from "./peer-rows.ts";
 import type { RuleScope } from "./rule.ts";
 
 /** Outer Ethernet, IP, UDP and VXLAN headers less the inner one that the MTU does not count. */
@@ -53,23 +45,48 @@ export function planOwnVxlan(draft: Draft, host: OwnHost, backend: VxlanBackend)
   };
 }
 
-/** What it holds for its peers, on the devices of `draft`. */
-export function planVxlanPeers(draft: Draft, host: Host, backend: VxlanBackend): void {
-  const { dev, onlink } = host.self.underlay;
+/** What a host holds for a peer, on the devices of its own part. */
+export function vxlanPeer(
+  { config, self }: OwnHost,
+  { kernel: { links } }: Pick<Draft, "kernel">,
+  backend: VxlanBackend,
+): (peer: Peer) => PeerPart {
+  const { dev, onlink } = self.underlay;
   const isOnlink = backend.directRouting ? onlinkTest(onlink) : () => false;
   const onMiss = isOnDemand(backend);
   const devices = { ipv4: deviceName(backend.vni, "ipv4"), ipv6: deviceName(backend.vni, "ipv6") };
-  planPeers(draft, host, (peer, subnet, family, publicIp) => {
-    if (isOnlink(publicIp)) {
-      addRoute(draft, routeTo(subnet, publicIp, dev, false), peer.name);
-      return { path: "direct" };
-    }
-    const device = devices[family];
-    if (!draft.kernel.links.has(device)) {
-      return { error: `this host has no ${familyName[family]} tunnel` };
-    }
-    return tunnel(draft, device, peer, subnet, family, publicIp, onMiss);
-  });
+  return (peer) => {
+    const objects: Served[] = [];
+    const other = unlike(peer, config);
+    if (other !== null) return { plan: other, objects };
+    const plan = planPeer(peer, (_, subnet, family, publicIp) => {
+      if (isOnlink(publicIp)) {
+        objects.push(routed(routeTo(subnet, publicIp, dev, false)));
+        return { path: "direct" };
+      }
+      const device = devices[family];
+      const label = familyName[family];
+      if (!links.has(device)) return { error: `this host has no ${label} tunnel` };
+      const mac: Mac | null = peer.vtepMac[family];
+      if (mac === null) return { error: `no ${label} VTEP MAC address for ${subnet}` };
+      objects.push(routed(routeTo(subnet, networkAddress(subnet), device, true)));
+      if (onMiss) return { path: "on-miss" };
+      objects.push(...served(entriesOf(device, subnet, mac, publicIp)));
+      return { path: "vxlan" };
+    });
+    return { plan, objects };
+  };
+}
+
+function routed(object: Route): Served {
+  return { noun: "route", key: keyOf.route(object), object };
+}
+
+function served({ neigh, fdb }: Entries): readonly Served[] {
+  return [
+    { noun: "neigh", key: keyOf.neigh(neigh), object: neigh },
+    { noun: "fdb", key: keyOf.fdb(fdb), object: fdb },
+  ];
 }
 
 /** The device whose outer header is of `family`; null, with a problem told, if none can be. */
@@ -132,28 +149,4 @@ export function addScope(draft: Draft, link: Link, scope: RuleScope): void {
 export function noteShort(draft: Draft, { mtu }: Link): void {
   if (mtu >= IPV6_MTU_MIN) return;
   draft.problems.push(`the IPv6 tunnel has MTU ${mtu}, IPv6 needs at least ${IPV6_MTU_MIN}`);
-}
-
-function tunnel(
-  draft: Draft,
-  dev: string,
-  peer: Peer,
-  subnet: Cidr,
-  family: Family,
-  dst: Ip,
-  onDemand: boolean,
-): Reached {
-  const mac: Mac | null = peer.vtepMac[family];
-  if (mac === null) return { error: `no ${familyName[family]} VTEP MAC address for ${subnet}` };
-  addRoute(draft, routeTo(subnet, networkAddress(subnet), dev, true), peer.name);
-  if (onDemand) return { path: "on-miss" };
-  const { kernel, servedBy } = draft;
-  const { neigh, fdb } = entriesOf(dev, subnet, mac, dst);
-  const neighKey = keyOf.neigh(neigh);
-  kernel.neighs.set(neighKey, neigh);
-  servedBy.set("neigh", neighKey, peer.name);
-  const fdbKey = keyOf.fdb(fdb);
-  kernel.fdb.set(fdbKey, fdb);
-  servedBy.set("fdb", fdbKey, peer.name);
-  return { path: "vxlan" };
 }

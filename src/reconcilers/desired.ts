@@ -10,10 +10,11 @@ import { planAlloc } from "./desired-alloc.ts";
 import { planHostGw } from "./desired-host-gw.ts";
 import { draftOn, ownVxlan, planHost, scopeFor } from "./desired-own.ts";
 import { planUdp } from "./desired-udp.ts";
-import { planVxlanPeers } from "./desired-vxlan.ts";
+import { vxlanPeer } from "./desired-vxlan.ts";
 import { planFlood } from "./desired-vxlan-flood.ts";
 import { withHeld } from "./desired-vxlan-miss.ts";
 import { newDraft, type OwnPlan, scopesOf } from "./draft.ts";
+import { PeerRows } from "./peer-rows.ts";
 import type { Plan } from "./plan.ts";
 
 /** With the entries that `node` holds on demand, if the state follows it. */
@@ -23,13 +24,17 @@ export function desired(state: Readonly<FabricState>, node: string): Plan {
   return withHeld(plan, state, state.held.subnets);
 }
 
-/** What a host shall hold whomever it talks to. */
-export function standing(state: Readonly<FabricState>, node: string): Plan {
+/** What a host shall hold whomever it talks to. `rows`: kept from the last plan, for the time. */
+export function standing(
+  state: Readonly<FabricState>,
+  node: string,
+  rows: PeerRows = new PeerRows(),
+): Plan {
   const { config, fabric } = state;
   const self = state.nodes.get(node);
   const lease = state.leases.get(node);
   if (config !== null && self?.present && lease !== undefined) {
-    return planOf(state, node, planMember(state, config, self, lease));
+    return planOf(state, node, planMember(state, config, self, lease, rows));
   }
   const draft = newDraft();
   draft.problems.push(reasonForNothing(config, node, self));
@@ -42,6 +47,7 @@ function planMember(
   config: FabricConfig,
   self: Node,
   lease: Lease,
+  rows: PeerRows,
 ): OwnPlan {
   const { backend } = config;
   const host = { state, config, self, scopes: scopesOf(config, lease) };
@@ -50,9 +56,8 @@ function planMember(
       const { flood } = backend;
       if (flood !== null) return planHost(host, (draft) => planFlood(draft, host, backend, flood));
       const own = ownVxlan(host, backend, lease.subnets);
-      const draft = draftOn(own.draft);
-      planVxlanPeers(draft, host, backend);
-      return { ...own, draft };
+      const peers = rows.of(state, self.node, own, vxlanPeer(host, own.draft, backend));
+      return { ...own, draft: draftOn(own.draft, peers) };
     }
     case "udp":
       return planHost(host, (draft) => planUdp(draft, host, backend));

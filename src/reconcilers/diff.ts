@@ -25,13 +25,16 @@ interface Lost {
 
 export function diff(want: KernelState, have: KernelState, options: DiffOptions): readonly Op[] {
   const lost = lostBy(want, have);
-  const ops: Op[] = [];
-  const strays = options.prune ? straysOf(want, have, options.fabric) : [];
+  const sets: Op[] = [];
+  const more = new Set<Noun>();
+  for (const noun of upwards) {
+    const there = pushSets(sets, noun, want, have, lost);
+    if (there < mapFor(have, noun).size) more.add(noun);
+  }
+  const strays = options.prune && more.size > 0 ? straysOf(want, have, options.fabric, more) : [];
+  if (strays.length === 0) return sets;
   const inTheWay = strays.filter((op) => op.noun === "link" && blocks(op.object, want));
-  for (const op of inTheWay) ops.push(op);
-  for (const noun of upwards) pushSets(ops, noun, want, have, lost);
-  for (const op of strays) if (!inTheWay.includes(op)) ops.push(op);
-  return ops;
+  return [...inTheWay, ...sets, ...strays.filter((op) => !inTheWay.includes(op))];
 }
 
 function lostBy(want: KernelState, have: KernelState): Lost {
@@ -46,24 +49,29 @@ function lostBy(want: KernelState, have: KernelState): Lost {
   return { all, neighs };
 }
 
+/** Returns how many of the wanted keys were found. */
 function pushSets<N extends Noun>(
   ops: Op[],
   noun: N,
   want: KernelState,
   have: KernelState,
   lost: Lost,
-): void {
+): number {
   const { same } = nouns[noun] as NounRules<NounTypes[N]>;
   const [wanted, found] = [mapFor(want, noun), mapFor(have, noun)];
   const anyLost = lost.all.size + lost.neighs.size > 0;
   // One and the same table since a round found it so (share.ts).
-  if (wanted === found && !anyLost) return;
+  if (wanted === found && !anyLost) return found.size;
+  let count = 0;
   for (const [key, object] of wanted) {
     const there = found.get(key) ?? null;
-    const stays = there !== null && same(object, there);
+    if (there !== null) count += 1;
+    // Mostly the very same object, taken over from the last plan (peer-rows.ts, share.ts).
+    const stays = there === object || (there !== null && same(object, there));
     if (stays && !(anyLost && isLost(noun, object, lost))) continue;
     ops.push({ verb: "set", noun, key, object, found: there } as Op);
   }
+  return count;
 }
 
 function isLost(noun: Noun, object: NounTypes[Noun], lost: Lost): boolean {
@@ -79,7 +87,13 @@ export function deviceOf(noun: Noun, object: NounTypes[Noun]): string | null {
   return "dev" in object ? object.dev : null;
 }
 
-function straysOf(want: KernelState, have: KernelState, fabric: string): Op[] {
+/** `more`: the nouns of which more was found than is wanted. */
+function straysOf(
+  want: KernelState,
+  have: KernelState,
+  fabric: string,
+  more: ReadonlySet<Noun>,
+): Op[] {
   // Another fabric's device is in sight when both were given one VNI; what is on it is not ours.
   const mark = aliasOf(fabric);
   const devices = new Set<string>();
@@ -91,7 +105,9 @@ function straysOf(want: KernelState, have: KernelState, fabric: string): Op[] {
   for (const [name, link] of have.links) {
     if (!want.links.has(name) && nouns.link.owned(link, by)) removed.add(name);
   }
-  return downwards.flatMap((noun) => straysOfNoun(noun, want, have, by, removed));
+  return downwards.flatMap((noun) =>
+    more.has(noun) ? straysOfNoun(noun, want, have, by, removed) : [],
+  );
 }
 
 function straysOfNoun<N extends Noun>(
@@ -103,7 +119,6 @@ function straysOfNoun<N extends Noun>(
 ): Op[] {
   const { owned } = nouns[noun] as NounRules<NounTypes[N]>;
   const [wanted, found] = [mapFor(want, noun), mapFor(have, noun)];
-  if (wanted === found) return [];
   const ops: Op[] = [];
   for (const [key, object] of found) {
     if (wanted.has(key) || !owned(object, by)) continue;

@@ -78,18 +78,19 @@ export function planEach(
   { state, config, self }: Host,
   plan: (peer: Peer) => PeerPlan,
 ): void {
-  const { type } = config.backend;
   for (const peer of peersOf(state, self.node)) {
-    if (peer.backend !== null && peer.backend !== type) {
-      const why = `announces backend ${peer.backend}, the fabric uses ${type}`;
-      draft.peers.push(peerPlan(peer, "none", why));
-    } else {
-      draft.peers.push(plan(peer));
-    }
+    draft.peers.push(unlike(peer, config) ?? plan(peer));
   }
 }
 
-function planPeer(peer: Peer, reach: Reach): PeerPlan {
+/** Of a peer that announced another backend than the fabric's, or null. */
+export function unlike(peer: Peer, { backend: { type } }: FabricConfig): PeerPlan | null {
+  if (peer.backend === null || peer.backend === type) return null;
+  const why = `announces backend ${peer.backend}, the fabric uses ${type}`;
+  return peerPlan(peer, "none", why);
+}
+
+export function planPeer(peer: Peer, reach: Reach): PeerPlan {
   let path: PeerPath = "none";
   let error: string | null = null;
   for (const subnet of peer.subnets) {

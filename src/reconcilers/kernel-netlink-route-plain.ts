@@ -44,7 +44,11 @@ export function plainRouteOf({ input, at: start, end }: Frame): PlainRoute | nul
   if (bytes[start + FIELD.scope] !== RT_SCOPE_UNIVERSE || bytes[start + FIELD.src_len] !== 0) {
     return null;
   }
-  let [dst, via, oif, metric, nhid] = [0, 0, 0, 0, 0];
+  let dst = 0;
+  let via = 0;
+  let oif = 0;
+  let metric = 0;
+  let nhid = 0;
   for (let at = start + rtmsg.size; at < end; at += WORD) {
     if (view.getUint16(at, true) !== WORD) return null;
     switch (view.getUint16(at + 2, true)) {

@@ -3,7 +3,7 @@
 
 import type { Cidr, Ip, Mac } from "../events/address.ts";
 import type { BackendType } from "../events/event.ts";
-import type { FabricState, ForeignPeer, Lease, Node } from "../events/state.ts";
+import type { FabricState, ForeignPeer, Node } from "../events/state.ts";
 
 export interface Peer {
   /** Node name, or `peer:<name>`. */
@@ -20,7 +20,7 @@ export interface Peer {
 export function* peersOf(state: Readonly<FabricState>, self: string): Generator<Peer> {
   for (const lease of state.leases.values()) {
     const node = state.nodes.get(lease.node);
-    if (lease.node !== self && node?.present) yield memberPeer(node, lease);
+    if (lease.node !== self && node?.present) yield memberPeer(node, lease.subnets);
   }
   for (const peer of state.peers.values()) yield foreignPeer(peer);
 }
@@ -34,10 +34,10 @@ export function peerOf(state: Readonly<FabricState>, self: string, subnet: Cidr)
   }
   const [node, lease] = [state.nodes.get(owner), state.leases.get(owner)];
   if (owner === self || !node?.present || lease === undefined) return null;
-  return memberPeer(node, lease);
+  return memberPeer(node, lease.subnets);
 }
 
-function memberPeer(node: Node, { subnets }: Lease): Peer {
+export function memberPeer(node: Node, subnets: readonly Cidr[]): Peer {
   return {
     name: node.node,
     subnets,
@@ -48,7 +48,7 @@ function memberPeer(node: Node, { subnets }: Lease): Peer {
   };
 }
 
-function foreignPeer({ name, subnet, publicIp, vtepMac }: ForeignPeer): Peer {
+export function foreignPeer({ name, subnet, publicIp, vtepMac }: ForeignPeer): Peer {
   const six = publicIp.includes(":");
   return {
     name: `peer:${name}`,

@@ -4,6 +4,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { openTunnelEarly } from "../../src/agent/early-tunnel.ts";
 import type { AgentFiles } from "../../src/agent/files.ts";
+import { loadSnapshot } from "../../src/agent/snapshot-keeper.ts";
 import { encodeSnapshot } from "../../src/events/snapshot.ts";
 import { type History, history } from "../support/history.ts";
 import { hostLink, KernelModel } from "../support/kernel-model.ts";
@@ -47,8 +48,8 @@ async function open(instance = instanceOf("h1")): Promise<void> {
   const ignore = (): void => undefined;
   const warn = (message: string): void => void warnings.push(message);
   const logger = { debug: ignore, info: ignore, warn, error: ignore };
-  const deps = { kernel: model, files, clock: manualClock(), logger };
-  await openTunnelEarly(deps, { fabric: "t", node: "h1", instance });
+  const snapshot = loadSnapshot({ files, clock: manualClock(), logger }, "t", "h1");
+  await openTunnelEarly({ kernel: model, logger, snapshot }, { fabric: "t", node: "h1", instance });
 }
 
 const peers = (): string[] => [...model.state.peers.keys()];
@@ -95,6 +96,17 @@ describe("a tunnel before the log", () => {
     await open();
     expect(peers()).toEqual([]);
     expect(model.state.links.get("heddle0")?.tun).toBeUndefined();
+  });
+
+  test("is not looked for where there was none", async () => {
+    story.config({ Network: "10.5.0.0/16" });
+    text = snapshotOf(instanceOf("h1"));
+    let looks = 0;
+    model.facts = () => Promise.reject(new Error(`look ${++looks}`));
+    await open();
+    text = null;
+    await open();
+    expect(looks).toBe(0);
   });
 
   test("that cannot be had is no reason not to start", async () => {

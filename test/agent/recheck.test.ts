@@ -60,9 +60,9 @@ async function startTail(log: EventLog, snapshot: Snapshot | null) {
 function rereadBy(log: EventLog, first: () => void): EventLog {
   return {
     ...log,
-    async *read(from, signal, last) {
-      if (last !== undefined) first();
-      yield* log.read(from, signal, last);
+    async *read(from, signal, reading) {
+      if (reading?.last !== undefined) first();
+      yield* log.read(from, signal, reading);
     },
   };
 }

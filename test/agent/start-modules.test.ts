@@ -7,6 +7,8 @@ const ROOT = join(import.meta.dir, "..", "..");
 const ENTRIES = [
   "src/main.ts",
   "src/agent/os-early-tunnel.ts",
+  "src/agent/os-kept-tunnel.ts",
+  "src/cli/plain-line.ts",
   "src/cli/program.ts",
   "src/cli/agent.ts",
   "src/main-agent.ts",

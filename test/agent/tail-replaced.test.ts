@@ -31,12 +31,12 @@ test("a tail has caught up with the log that is there, not with one that went be
   let reads = 0;
   const replaced: EventLog = {
     ...log,
-    read: async function* (from, signal) {
+    read: async function* (...range) {
       if (++reads === 1) {
         memory.recreate();
         await write(2);
       }
-      yield* log.read(from, signal);
+      yield* log.read(...range);
     },
   };
   const stop = new AbortController();

@@ -115,9 +115,9 @@ describe("a tail", () => {
     const { log } = world.client;
     world.log = {
       ...log,
-      read: async function* (from, signal) {
+      read: async function* (...range) {
         await held;
-        for await (const batch of log.read(from, signal)) for (const each of batch) yield [each];
+        for await (const batch of log.read(...range)) for (const each of batch) yield [each];
       },
     };
     const tail = world.tail();
@@ -261,13 +261,13 @@ describe("a log that", () => {
     const snapshot = snapshotOf(tail);
     const { log } = world.client;
     let swapped = false;
-    const read: EventLog["read"] = async function* (from, signal) {
+    const read: EventLog["read"] = async function* (...range) {
       if (!swapped) {
         swapped = true;
         world.memory.recreate();
         await world.fill(20, 100);
       }
-      yield* log.read(from, signal);
+      yield* log.read(...range);
     };
     const folded: number[] = [];
     const second = createTail({
@@ -286,8 +286,8 @@ describe("a log that", () => {
     const world = new World();
     await world.fill(5);
     const { log } = world.client;
-    const read: EventLog["read"] = async function* (from, signal) {
-      for await (const batch of log.read(from, signal)) yield batch.filter(({ seq }) => seq !== 3);
+    const read: EventLog["read"] = async function* (...range) {
+      for await (const batch of log.read(...range)) yield batch.filter(({ seq }) => seq !== 3);
     };
     world.log = { ...log, read };
     const tail = world.tail();
@@ -339,8 +339,8 @@ describe("a new log that an operator accepts", () => {
     const { world } = await following();
     const { log } = world.client;
     let send: (batch: readonly Recorded[]) => void = () => undefined;
-    const read: EventLog["read"] = async function* (from, signal) {
-      if (from === 1) yield* log.read(from, signal);
+    const read: EventLog["read"] = async function* (...range) {
+      if (range[0] === 1) yield* log.read(...range);
       yield await new Promise<readonly Recorded[]>((resolve) => {
         send = resolve;
       });

@@ -33,8 +33,10 @@ test("starting the program loads no schema library and no NATS client", () => {
 
 test("a tunnel that is to carry at once waits for no command line, no schema and no client", () => {
   const own = (name: string): boolean => name.startsWith("node:") || name.startsWith("bun:");
-  const foreign = packages("agent/os-early-tunnel.ts").filter((name) => !own(name));
-  expect(foreign).toEqual(["ipaddr.js"]);
+  const foreign = (file: string) => packages(file).filter((name) => !own(name));
+  expect(foreign("agent/os-early-tunnel.ts")).toEqual([]);
+  expect(packages("agent/os-early-tunnel.ts")).not.toContain("bun:ffi");
+  expect(foreign("agent/os-kept-tunnel.ts")).toEqual(["ipaddr.js"]);
 });
 
 test("status, which health probes call, needs nothing more", () => {

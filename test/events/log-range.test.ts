@@ -12,14 +12,14 @@ const { records } = story;
 /** Each reader brings `count` records and then fails. */
 function breaking(count: number, kind: LogErrorKind) {
   const begun: number[] = [];
-  const log = {
-    async *read(from: number, _signal: AbortSignal, last = records.length) {
+  const log: Pick<EventLog, "read"> = {
+    async *read(from, _signal, { last = records.length } = {}) {
       begun.push(from);
       yield records.slice(from - 1, Math.min(last, from - 1 + count));
       if (from - 1 + count < last) throw new LogError(kind, "the server fell silent");
     },
-  } as Pick<EventLog, "read"> as EventLog;
-  return { log, begun };
+  };
+  return { log: log as EventLog, begun };
 }
 
 async function seqs(log: EventLog, from: number, last: number): Promise<number[]> {

@@ -6,6 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LogError } from "../../src/events/log.ts";
 import { connectLog } from "../../src/events/log-jetstream.ts";
+import { claim, connect } from "../../src/events/nats-transport.ts";
+import { take, text } from "../support/contract-log.ts";
+import { until } from "../support/follow-log.ts";
 import { TestNats } from "../support/nats.ts";
 
 const FABRIC = "t";
@@ -50,6 +53,7 @@ describe("a server with TLS", () => {
     await nats.startAgain();
     expect(await appending).toMatchObject({ seq: 2 });
     expect((await client.log.get(2))?.subject).toBe(SUBJECT);
+    expect((await take(client.log, 1, 2)).map(text)).toEqual(["a", "b"]);
   });
 
   test("is not believed when nobody known speaks for its certificate", async () => {
@@ -100,6 +104,32 @@ describe("a server that", () => {
     await Promise.allSettled(appending);
   });
 
+  test("is heard by who claimed a subscription, and by the client after that", async () => {
+    using server = listen((socket, said) => {
+      if (said === "") socket.write(INFO);
+      if (said.includes("PING")) socket.write("PONG\r\n");
+      for (const [, word] of said.matchAll(/PUB (\w+) 0/g)) {
+        socket.write(`MSG ${word} 1 ${word?.length}\r\n${word}\r\n`);
+      }
+    });
+    const nc = await connect({ servers: `127.0.0.1:${server.port}` });
+    let heard = Promise.withResolvers<string>();
+    const subscription = nc.subscribe("*", {
+      callback: (_, message) => heard.resolve(`client: ${message.string()}`),
+    });
+    const release = claim(nc, subscription, (bytes, { payloadAt, payloadEnd }) => {
+      heard.resolve(`claim: ${bytes.toString("utf8", payloadAt, payloadEnd)}`);
+      return true;
+    });
+    nc.publish("one");
+    expect(await heard.promise).toBe("claim: one");
+    heard = Promise.withResolvers();
+    release();
+    nc.publish("two");
+    expect(await heard.promise).toBe("client: two");
+    await nc.close();
+  });
+
   test("speaks something else is named", async () => {
     using server = listen((socket) => socket.write("220 mail.example.com ESMTP\r\n"));
     const servers = `127.0.0.1:${server.port}`;
@@ -139,6 +169,41 @@ describe("a server that", () => {
     const failure = await failureOf(connectLog({ servers, fabric: FABRIC, timeoutMs: 50 }));
     expect(failure.message).toBe(`${servers}: no answer in time`);
     await closed.promise;
+  });
+
+  test("hangs up before it lets us in is given up at once, with its reason", async () => {
+    using server = listen((socket, said) => {
+      if (said === "") socket.write(INFO);
+      else socket.end("-ERR 'maximum connections exceeded'\r\n");
+    });
+    const servers = `127.0.0.1:${server.port}`;
+    const failure = await failureOf(connectLog({ servers, fabric: FABRIC, timeoutMs: 60_000 }));
+    expect(failure.message).toBe(`${servers}: maximum connections exceeded`);
+  });
+
+  test("hangs up without a reason before it lets us in is named", async () => {
+    using server = listen((socket, said) => {
+      if (said === "") socket.end(INFO);
+    });
+    const servers = `127.0.0.1:${server.port}`;
+    const failure = await failureOf(connectLog({ servers, fabric: FABRIC, timeoutMs: 60_000 }));
+    expect(failure.message).toBe(`${servers}: closed by the server`);
+  });
+
+  test("hangs up before it lets us in again is tried again", async () => {
+    let comes = 0;
+    using server = listen((socket, said) => {
+      if (said === "") {
+        comes++;
+        socket.write(INFO);
+      } else if (comes === 2) socket.end("-ERR 'maximum connections exceeded'\r\n");
+      else if (said.includes("PING")) socket.write("PONG\r\n");
+    });
+    const servers = `127.0.0.1:${server.port}`;
+    const client = await connectLog({ servers, fabric: FABRIC, timeoutMs: 60_000 });
+    client.redial();
+    await until(async () => comes === 3 && client.connected());
+    await client.close();
   });
 
   test("hangs up before it says a word is named", async () => {

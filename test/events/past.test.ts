@@ -18,7 +18,7 @@ function logOf(firstSeq = 1, stored = records): EventLog {
     info: async () => ({ created: "x", firstSeq, lastSeq: stored.length, server: "2.9.10" }),
     get: unused,
     append: unused,
-    async *read(from, _signal, last) {
+    async *read(from, _signal, { last } = {}) {
       const wanted = stored.slice(0, last);
       for (let i = from - 1; i < wanted.length; i += 2) yield wanted.slice(i, i + 2);
       if (last === undefined) await new Promise(() => undefined);

@@ -47,7 +47,7 @@ const log: EventLog = {
   info: async () => ({ created: "x", firstSeq: 1, lastSeq: HEAD, server: "2.9.10" }),
   get: async (seq) => stored[seq - 1] ?? null,
   append: () => Promise.reject(new Error("not used")),
-  async *read(from, signal, last = Number.POSITIVE_INFINITY) {
+  async *read(from, signal, { last = Number.POSITIVE_INFINITY } = {}) {
     reads++;
     if (from >= lostFrom) throw new LogError("gap", `the log ends at ${lostFrom - 1}`);
     yield stored.slice(from - 1, Math.min(last, lostFrom - 1));

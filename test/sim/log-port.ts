@@ -67,7 +67,7 @@ export function logPort(deps: LogPortDeps): EventLog {
         return record;
       }),
     append: (message) => gate.pass(() => append(message)),
-    read: (from, signal) => readThrough(deps, note, from, signal),
+    read: (...range) => readThrough(deps, note, range),
   };
 }
 
@@ -75,8 +75,7 @@ export function logPort(deps: LogPortDeps): EventLog {
 async function* readThrough(
   { client, gate, lineage, clock, random, faults }: LogPortDeps,
   note: <T>(work: Promise<T>) => Promise<T>,
-  from: number,
-  signal: AbortSignal,
+  [from, signal, reading]: Parameters<EventLog["read"]>,
 ): AsyncIterable<readonly Recorded[]> {
   if (!gate.alive) return;
   // Who has applied something and reads from the first record checks it, and folds none of it.
@@ -87,7 +86,7 @@ async function* readThrough(
   signal.addEventListener("abort", stop, { once: true });
   const undo = gate.onDeath(stop);
   try {
-    const batches = client.log.read(from, inner.signal)[Symbol.asyncIterator]();
+    const batches = client.log.read(from, inner.signal, reading)[Symbol.asyncIterator]();
     for (;;) {
       const next = gate.pass(() => batches.next());
       const batch = await (again ? next : note(next));

@@ -4,6 +4,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Append, type EventLog, LogError, type Recorded } from "../../src/events/log.ts";
 import type { StatusBoard } from "../../src/events/status-board.ts";
+import { kindOf } from "./kind-of.ts";
 
 export interface LogClient {
   readonly log: EventLog;
@@ -194,7 +195,7 @@ function reading({ client, message }: Given): void {
     for (const name of ["a", "b", "c", "d"]) await log.append(message(name));
     const range = async (from: number, last: number): Promise<string[]> => {
       const read: string[] = [];
-      for await (const batch of log.read(from, new AbortController().signal, last)) {
+      for await (const batch of log.read(from, new AbortController().signal, { last })) {
         read.push(...batch.map(text));
       }
       return read;
@@ -205,6 +206,19 @@ function reading({ client, message }: Given): void {
     await log.append(message("e"));
     await log.append(message("f"));
     expect(await waiting).toEqual(["d", "e"]);
+  });
+
+  test("a reader that means another log is told to look at this one", async () => {
+    const { log } = await client();
+    await log.append(message("a"));
+    const { created } = await log.info();
+    const { signal } = new AbortController();
+    const meant = async (created: string): Promise<string[]> => {
+      for await (const batch of log.read(1, signal, { created })) return batch.map(text);
+      return [];
+    };
+    expect(await meant(created)).toEqual(["a"]);
+    expect(await kindOf(meant("once upon a time"))).toBe("unreachable");
   });
 
   test("a position that the log does not hold is a gap", async () => {

@@ -9,6 +9,7 @@ import {
   type EventLog,
   LogError,
   type LogInfo,
+  type Reading,
   type Recorded,
 } from "../../src/events/log.ts";
 import { isNodeName } from "../../src/events/name.ts";
@@ -72,8 +73,7 @@ export class MemoryLog {
         info: () => this.#call(line, () => this.#info()),
         get: (seq) => this.#call(line, () => this.#get(seq)),
         append: (message) => this.#append(line, message),
-        read: (from, signal, last = Number.POSITIVE_INFINITY) =>
-          this.#read(line, { from, last }, signal),
+        read: (from, signal, reading) => this.#read(line, { from, ...reading }, signal),
       },
       status: {
         publish: (node, status) => this.#call(line, () => this.#publish(node, status)),
@@ -196,11 +196,11 @@ export class MemoryLog {
 
   async *#read(
     line: Line,
-    { from, last }: { readonly from: number; readonly last: number },
+    { from, last = Number.POSITIVE_INFINITY, created }: Reading & { readonly from: number },
     signal: AbortSignal,
   ): AsyncIterable<readonly Recorded[]> {
     if (signal.aborted || last < from) return;
-    await this.#call(line, () => this.#refuseOutside(from));
+    await this.#call(line, () => this.#refuseOutside(from, created));
     const era = this.#era;
     for (let next = from; !signal.aborted && next <= last; ) {
       if (this.#era !== era) throw new LogError("unreachable", "consumer lost");
@@ -220,7 +220,10 @@ export class MemoryLog {
     }
   }
 
-  #refuseOutside(from: number): void {
+  #refuseOutside(from: number, created = this.#created): void {
+    if (created !== this.#created) {
+      throw new LogError("unreachable", `the log was made again: ${this.#created}`);
+    }
     if (from < 1 || from > this.#records.length + 1) {
       throw new LogError("gap", `the log holds 1 to ${this.#records.length}, not ${from}`);
     }

@@ -200,22 +200,26 @@ export class NetlinkSocket {
   #dumped<T>(op: string, decode: (frame: Frame) => T | null): T[] | null {
     const objects: T[] = [];
     let interrupted = false;
-    for (const frame of this.#replies()) {
-      if (frame.seq !== this.#seq) continue;
-      if ((frame.flags & NLM_F_DUMP_INTR) !== 0) interrupted = true;
-      if (frame.type === NLMSG_DONE || frame.type === NLMSG_ERROR) {
-        const error = errorOf(
-          { ...frame, flags: frame.type === NLMSG_ERROR ? frame.flags : 0 },
-          op,
-        );
-        if (error !== null) throw error;
-        if (this.#overrun) break;
-        return interrupted ? null : objects;
+    for (let got = this.#receive(); got !== null; got = this.#receive()) {
+      for (const frame of this.#framesOf(got)) {
+        if (frame.seq !== this.#seq) continue;
+        if ((frame.flags & NLM_F_DUMP_INTR) !== 0) interrupted = true;
+        if (frame.type === NLMSG_DONE || frame.type === NLMSG_ERROR) {
+          this.#endDump(frame, op);
+          return interrupted ? null : objects;
+        }
+        const object = decode(frame);
+        if (object !== null) objects.push(object);
       }
-      const object = decode(frame);
-      if (object !== null) objects.push(object);
     }
-    throw new NetlinkError(op, ENOBUFS, "the dump was cut short");
+    throw cutShort(op);
+  }
+
+  #endDump(frame: Frame, op: string): void {
+    const flags = frame.type === NLMSG_ERROR ? frame.flags : 0;
+    const error = errorOf({ ...frame, flags }, op);
+    if (error !== null) throw error;
+    if (this.#overrun) throw cutShort(op);
   }
 
   #send(requests: readonly Request[], lastFlags: number): void {
@@ -259,11 +263,13 @@ export class NetlinkSocket {
 
   /** Frames until the queue is empty; the payload of one is gone when the next is asked for. */
   *#replies(first = this.#receive()): Generator<Frame> {
-    for (let got = first; got !== null; got = this.#receive()) {
-      const { bytes } = this.#into;
-      if (got > bytes.length) throw new NetlinkError("recv", ENOBUFS, "a reply was truncated");
-      yield* frames(bytes.subarray(0, got));
-    }
+    for (let got = first; got !== null; got = this.#receive()) yield* this.#framesOf(got);
+  }
+
+  #framesOf(got: number): readonly Frame[] {
+    const { bytes } = this.#into;
+    if (got > bytes.length) throw new NetlinkError("recv", ENOBUFS, "a reply was truncated");
+    return frames(bytes.subarray(0, got));
   }
 
   /** An overrun is reported before the replies that did fit: note it and read those. */
@@ -277,6 +283,10 @@ export class NetlinkSocket {
       }
     }
   }
+}
+
+function cutShort(op: string): NetlinkError {
+  return new NetlinkError(op, ENOBUFS, "the dump was cut short");
 }
 
 function asNetlinkError(error: unknown): unknown {

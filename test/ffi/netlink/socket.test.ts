@@ -5,7 +5,9 @@ import { readdirSync, readlinkSync } from "node:fs";
 import {
   AF_INET,
   NETLINK_ROUTE,
+  NLM_F_ACK,
   NLM_F_CREATE,
+  NLM_F_EXCL,
   RTM_GETLINK,
   RTM_NEWLINK,
   RTM_NEWNEIGH,
@@ -101,6 +103,29 @@ if (requireRoot("netlink sockets")) {
         (frame) => link.read(frame).attrs.IFLA_IFNAME ?? null,
       );
       expect(names.sort()).toEqual(["eth0", "far0", "lo"]);
+      socket.close();
+    });
+
+    test("an acknowledgement of an earlier request does not stand for this one's", () => {
+      const { netns, index } = host();
+      using _ = netns;
+      const socket = netns.enter(() => new NetlinkSocket(NETLINK_ROUTE));
+      // The kernel acknowledges whatever asks for it; nobody reads this one.
+      const asked = { ...neighbour(index, 1), flags: NLM_F_CREATE | NLM_F_ACK };
+      const results = socket.transactNow([asked, unreachable]);
+      expect(results.map((error) => error?.errno ?? 0)).toEqual([0, 101]);
+      expect(netns.ipJson("neigh show dev eth0 nud permanent").length).toBe(1);
+      socket.close();
+    });
+
+    test("a refusal without words, as long as an acknowledgement, is none", () => {
+      const { netns, index } = host();
+      using _ = netns;
+      const socket = netns.enter(() => new NetlinkSocket(NETLINK_ROUTE));
+      const again = { ...neighbour(index, 1), flags: NLM_F_CREATE | NLM_F_EXCL };
+      expect(socket.transactNow([neighbour(index, 1)])).toEqual([null]);
+      const [error] = socket.transactNow([again]);
+      expect([error?.errno, error?.extack]).toEqual([17, null]);
       socket.close();
     });
 
