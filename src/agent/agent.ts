@@ -14,6 +14,7 @@ import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
 import { createHostWatch, type HostWatch } from "./host-watch.ts";
 import { createKeep, type Keep } from "./keep.ts";
 import type { Self } from "./keeper.ts";
+import { createLogNews, type LogNews } from "./log-news.ts";
 import { watchStart } from "./offline-start.ts";
 import { OnDemand } from "./on-demand.ts";
 import { type CountedKernel, countOps, type OpCounts } from "./op-counts.ts";
@@ -54,6 +55,7 @@ class HostAgent implements Agent {
   private readonly host: HostWatch;
   private readonly loop: Loop;
   private readonly reporter: Reporter;
+  private readonly logNews: LogNews;
   private readonly problemLog: ProblemLog;
   private readonly heartbeat: Heartbeat;
   private readonly snapshots: SnapshotKeeper;
@@ -67,7 +69,6 @@ class HostAgent implements Agent {
   private leaving = false;
   private ending = false;
   private muted: boolean;
-  private lastDamage: string | null = null;
   /** Subnets held when an operator gave up the log that knew of them. */
   private former: readonly Cidr[] = [];
 
@@ -107,6 +108,7 @@ class HostAgent implements Agent {
       onRound: (round) => this.onRound(round),
     });
     this.reporter = createReporter(options.node);
+    this.logNews = createLogNews(logger, (damage) => this.reporter.frozen(damage));
     this.problemLog = createProblemLog(logger);
     this.progress = this.followProgress();
     this.heartbeat = createHeartbeat({
@@ -230,18 +232,9 @@ class HostAgent implements Agent {
 
   private onLogChange(): void {
     const view = this.tail.view();
-    if (view.damage !== null && view.damage !== this.lastDamage) {
-      this.deps.logger.error("frozen", { seq: view.seq, reason: view.damage });
-      this.reporter.frozen(view.damage);
-    }
-    if (view.damage === null && this.lastDamage !== null) {
-      this.deps.logger.info("log is good again", { seq: view.seq });
-    }
-    const { seq, head, connected, caughtUp } = view;
-    this.deps.logger.debug("log", { seq, head, connected, caughtUp });
-    this.deps.onBehind?.(head - seq);
-    this.lastDamage = view.damage;
-    this.progress.noteConnection(connected);
+    this.deps.onBehind?.(view.head - view.seq);
+    if (!this.logNews.tell(view)) return;
+    this.progress.noteConnection(view.connected);
     // A burst of records during a round needs no plan for each.
     if (this.loop.busy() && this.planner.canWait()) this.loop.wake();
     else this.followPlan();

@@ -4,11 +4,12 @@
 import type { EventLog, LogInfo, Recorded } from "../events/log.ts";
 import type { Position, Snapshot } from "../events/snapshot.ts";
 import { type FabricState, initialState } from "../events/state.ts";
-import { type Chain, extend, fromHex, genesis, hex, recordHash } from "./chain.ts";
+import { type Chain, fromHex, genesis, hex, recordHash } from "./chain.ts";
+import { LazyChain } from "./lazy-chain.ts";
 
 export class Place {
   readonly state: FabricState;
-  chain: Chain;
+  readonly #chain: LazyChain;
   /** Null until a log was seen. */
   created: string | null;
   /** Head of the log when this process first reached it; null until then. */
@@ -20,7 +21,16 @@ export class Place {
     this.state = snapshot?.state ?? initialState(fabric, node);
     this.created = snapshot?.position.created ?? null;
     this.head = this.state.seq;
-    this.chain = snapshot === null ? genesis : chainOf(snapshot.position);
+    this.#chain = new LazyChain(snapshot === null ? genesis : chainOf(snapshot.position));
+  }
+
+  get chain(): Chain {
+    return this.#chain.now();
+  }
+
+  /** Lets go of the records that are kept until the chain is asked for. */
+  hash(): void {
+    this.#chain.now();
   }
 
   position(): Position {
@@ -39,7 +49,7 @@ export class Place {
 
   /** Before `record` is folded. */
   pass(record: Recorded): void {
-    this.chain = extend(this.chain, record);
+    this.#chain.pass(record);
     this.head = Math.max(this.head, record.seq);
   }
 }

@@ -11,6 +11,8 @@ import type { FabricState } from "../events/state.ts";
 import { damageOf, Place } from "./place.ts";
 import { isUnchanged, type Recheck } from "./recheck.ts";
 
+/** Until what was folded is hashed, if nobody asks for the chain before: after the kernel. */
+const HASH_MS = 1000;
 /** Until a log is read again that was found rewritten, or that did not answer. */
 const RECHECK_MS = 10_000;
 /** Between two looks at a log that is unreachable or damaged: short at first, for a quick start. */
@@ -82,6 +84,8 @@ class LogTail implements Tail {
   readonly #broken = Promise.withResolvers<never>();
   /** Why the log is not the one that was read, as found by reading it again. */
   #rewritten: string | null = null;
+  /** Ends the wait for a moment to hash what was folded. */
+  #hashing: (() => void) | null = null;
 
   constructor(deps: TailDeps) {
     this.#deps = deps;
@@ -129,7 +133,9 @@ class LogTail implements Tail {
   }
 
   run(signal: AbortSignal): Promise<void> {
-    return Promise.race([this.#followOn(signal), this.#broken.promise]);
+    return Promise.race([this.#followOn(signal), this.#broken.promise]).finally(() => {
+      this.#hashing?.();
+    });
   }
 
   async #followOn(signal: AbortSignal): Promise<void> {
@@ -241,6 +247,10 @@ class LogTail implements Tail {
       place.pass(record);
       onFolded(record, fold(place.state, record));
     }
+    this.#hashing ??= clock.after(HASH_MS, () => {
+      this.#hashing = null;
+      this.#place.hash();
+    });
     onChange();
   }
 

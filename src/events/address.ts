@@ -175,8 +175,19 @@ export interface Span {
   readonly last: number | bigint;
 }
 
+/** The last that was asked for: a claim's subnet is compared with the pool, then with others'. */
+let lastCidr = "";
+let lastSpan: Span = { family: "ipv4", first: 0, last: 0 };
+
 /** `cidr` must come from `parseCidr`. */
 export function spanOf(cidr: Cidr): Span {
+  if (cidr === lastCidr) return lastSpan;
+  lastSpan = readSpan(cidr);
+  lastCidr = cidr;
+  return lastSpan;
+}
+
+function readSpan(cidr: Cidr): Span {
   const slash = cidr.indexOf("/");
   const ip = cidr.slice(0, slash);
   const length = Number(cidr.slice(slash + 1));

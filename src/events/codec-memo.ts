@@ -4,7 +4,7 @@
 // only when it is met a second time; what is kept is frozen, because many events share it; and it
 // is bounded.
 
-import { type Frame, HEADS, hasAt, hashOf } from "./codec-frame.ts";
+import { type Frame, HEADS, hasAt } from "./codec-frame.ts";
 import type { Draft, EventType } from "./event.ts";
 
 /** Checked data of the current version of its type, and the subject it belongs on. */
@@ -33,15 +33,43 @@ const MET_BITS = 1 << 18;
 const met = new Int32Array(MET_BITS / 32);
 let metCount = 0;
 
-export function recall(fabric: string, payload: Uint8Array, frame: Frame): Known | null {
-  const hash = hashOf(payload, frame);
+/**
+ * A log that says only what was not said before (10 000 hosts that join) is not worth a look at
+ * each record, 1 us in a process that just started: after so many strangers in a row it is one in
+ * thirty-two, at uneven distances, so that what comes round again is met whatever its period. Once
+ * one is recognised, so many are looked at as could be remembered.
+ */
+const STRANGERS_MAX = 128;
+const GAPS = 64;
+let strangers = 0;
+let gap = 0;
+let toSkip = 0;
+
+/** False when the record is not to be looked up, nor taken note of. */
+export function isWorthALook(): boolean {
+  if (strangers < STRANGERS_MAX) return true;
+  if (toSkip-- > 0) return false;
+  // Each of 0 to 63 comes once before any comes again.
+  gap = (5 * gap + 3) % GAPS;
+  toSkip = gap;
+  return true;
+}
+
+export function recall(
+  fabric: string,
+  payload: Uint8Array,
+  frame: Frame,
+  hash: number,
+): Known | null {
   let found = young.get(hash);
   if (found === undefined) {
     found = old.get(hash);
     if (found === undefined) return null;
     keep(hash, found);
   }
-  return found.fabric === fabric && isWrittenIn(payload, frame, found) ? found : null;
+  if (found.fabric !== fabric || !isWrittenIn(payload, frame, found)) return null;
+  strangers = -ENTRIES_MAX;
+  return found;
 }
 
 function isWrittenIn(payload: Uint8Array, frame: Frame, { head, body }: Kept): boolean {
@@ -56,24 +84,29 @@ function isWrittenIn(payload: Uint8Array, frame: Frame, { head, body }: Kept): b
 export function remember(
   payload: Uint8Array,
   frame: Frame,
+  hash: number,
   known: Known,
   isWhole: (body: Uint8Array) => boolean,
 ): void {
+  if (!isMetAgain(hash) || frame.bodyEnd - frame.bodyAt > BODY_BYTES_MAX) return;
   const head = HEADS.get(known.type);
   if (head === undefined || head.length !== frame.idAt || !hasAt(payload, 0, head)) return;
-  if (frame.bodyEnd - frame.bodyAt > BODY_BYTES_MAX || !isMetAgain(hashOf(payload, frame))) return;
   // A copy, which `slice` of a Buffer is not: the payload is part of what the socket delivered.
   const body = Uint8Array.from(payload.subarray(frame.bodyAt, frame.bodyEnd));
   if (!isWhole(body)) return;
   freeze(known.data);
-  keep(hashOf(payload, frame), { ...known, head, body });
+  keep(hash, { ...known, head, body });
 }
 
 function isMetAgain(hash: number): boolean {
   const place = (hash & (MET_BITS - 1)) >>> 5;
   const bits = met[place] ?? 0;
   const bit = 1 << (hash & 31);
-  if ((bits & bit) !== 0) return true;
+  if ((bits & bit) !== 0) {
+    strangers = Math.min(strangers, 0);
+    return true;
+  }
+  strangers++;
   if (metCount++ < ENTRIES_MAX) {
     met[place] = bits | bit;
   } else {

@@ -3,14 +3,14 @@
 // is what the server authenticated.
 
 import type { z } from "zod";
-import { type Frame, frameOf, idOf } from "./codec-frame.ts";
-import { type Known, recall, remember } from "./codec-memo.ts";
+import { type Frame, frameOf, hashOf, idOf } from "./codec-frame.ts";
+import { isWorthALook, type Known, recall, remember } from "./codec-memo.ts";
+import { readPlain, TYPES } from "./codec-plain.ts";
 import {
   type Author,
   type Draft,
   type Event,
   type EventType,
-  eventTypes,
   eventVersion,
   type Member,
 } from "./event.ts";
@@ -43,32 +43,49 @@ export function decode(fabric: string, record: Recorded): Decoded {
   if (payload.length > PAYLOAD_BYTES_MAX) {
     return refuse(`payload of ${payload.length} bytes, at most ${PAYLOAD_BYTES_MAX} are accepted`);
   }
-  const frame = frameOf(payload);
+  const frame = isWorthALook() ? frameOf(payload) : null;
+  const hash = frame === null ? 0 : hashOf(payload, frame);
   if (frame !== null) {
-    const known = recall(fabric, payload, frame);
+    const known = recall(fabric, payload, frame, hash);
     if (known !== null) return recalled(known, record, frame);
   }
   const written = textOf(payload);
   if (written === null) return refuse("payload is not UTF-8");
+  const read = readPlain(written) ?? readWhole(written);
+  if (!read.ok) return read;
+  const { type, data } = read;
+  if (type === "NodeJoined" || type === "NodeUpdated") shareLists(data as Member);
+  const event = eventOf(type, read.id, data, readAuthor(read.by));
+  const subject = subjectOf(fabric, event);
+  if (subject !== record.subject) return misplaced(type, subject, record);
+  if (frame !== null) {
+    remember(payload, frame, hash, { type, fabric, subject, data: event.data }, isJson);
+  }
+  return { ok: true, event };
+}
+
+type Refused = Extract<Decoded, { ok: false }>;
+
+interface Read {
+  readonly ok: true;
+  readonly type: EventType;
+  readonly id: string;
+  /** Checked, of the current version of its type. */
+  readonly data: unknown;
+  readonly by?: unknown;
+}
+
+/** Any layout, any version. */
+function readWhole(written: string): Read | Refused {
   const json = parseJson(written);
   if (json === undefined) return refuse("payload is not JSON");
   const envelope = readEnvelope(json);
   if (!envelope.ok) return envelope;
-  const { type, v, id } = envelope;
-
+  const { type, v, id, by } = envelope;
   const current = upcast(type, v, eventVersion[type], envelope.data);
   if (current === null) return refuse(`${type} version ${v} has no upcaster`);
   const checked = checkData(type, current.data);
-  if (!checked.ok) return checked;
-
-  if (type === "NodeJoined" || type === "NodeUpdated") shareLists(checked.data as Member);
-  const event = eventOf(type, id, checked.data, readAuthor(envelope.by));
-  const subject = subjectOf(fabric, event);
-  if (subject !== record.subject) return misplaced(type, subject, record);
-  if (frame !== null) {
-    remember(payload, frame, { type, fabric, subject, data: event.data }, isJson);
-  }
-  return { ok: true, event };
+  return checked.ok ? { ok: true, type, id, data: checked.data, by } : checked;
 }
 
 /** By type; made when the first event of the type is read. */
@@ -110,8 +127,9 @@ function recalled(known: Known, record: Recorded, frame: Frame): Decoded {
 }
 
 /** The schema table and the union are derived from one object: type and data belong together. */
-function eventOf(type: EventType, id: string, data: unknown, by: Author | null = null): Event {
-  return { type, v: eventVersion[type], id, ...(by === null ? {} : { by }), data } as Event;
+function eventOf(type: EventType, id: string, data: unknown, by: Author | null): Event {
+  const v = eventVersion[type];
+  return (by === null ? { type, v, id, data } : { type, v, id, by, data }) as Event;
 }
 
 /**
@@ -129,9 +147,6 @@ function readAuthor(by: unknown): Author | null {
 function misplaced(type: EventType, subject: string, record: Recorded): Decoded {
   return refuse(`${type} on ${record.subject} speaks for ${subject}`);
 }
-
-/** The literal for a type that was read, which every later comparison recognises by address. */
-const TYPES: ReadonlyMap<string, EventType> = new Map(eventTypes.map((type) => [type, type]));
 
 interface Envelope {
   readonly ok: true;

@@ -85,11 +85,13 @@ function rebuild(endpoints: Endpoints): void {
   let length = SLOTS_MIN;
   while (length < 2 * (keys.length + 1)) length *= 2;
   const larger = new Int32Array(2 * length);
+  const mask = larger.length - 1;
   for (let from = 0; from < slots.length; from += 2) {
-    const [place, sum] = [slots[from] ?? FREE, slots[from + 1] ?? 0];
+    const place = slots[from] ?? FREE;
     if (place === FREE || place === GONE) continue;
-    let at = (2 * sum) & (larger.length - 1);
-    while (larger[at] !== FREE) at = (at + 2) & (larger.length - 1);
+    const sum = slots[from + 1] ?? 0;
+    let at = (2 * sum) & mask;
+    while (larger[at] !== FREE) at = (at + 2) & mask;
     larger[at] = place;
     larger[at + 1] = sum;
   }

@@ -6,7 +6,7 @@ import { type Cidr, overlaps, prefixOf } from "./address.ts";
 import { holderAt, vacate } from "./endpoints.ts";
 import type { EventOf } from "./event.ts";
 import { dropHeld } from "./fold-miss.ts";
-import { inPool, type Pool } from "./pool.ts";
+import { inPool } from "./pool.ts";
 import type { FabricState, Lease, Node } from "./state.ts";
 import { giveBack, inTheWay, take } from "./taken.ts";
 import { accepted, against, lost, type Verdict } from "./verdict.ts";
@@ -54,17 +54,18 @@ function claim(state: FabricState, data: EventOf<"LeaseClaimed">["data"]): Verdi
 function shapeFault(state: FabricState, subnets: readonly Cidr[]): string | null {
   const { config } = state;
   if (config === null) return "the fabric has no configuration yet";
-  const pools = [config.ipv4, config.ipv6].filter((pool) => pool !== null);
-  const found = new Set<Pool>();
+  const { ipv4, ipv6 } = config;
+  let in4 = 0;
+  let in6 = 0;
   for (const subnet of subnets) {
-    const pool = pools.find((each) => inPool(each, subnet));
-    if (pool === undefined) return `${subnet} is not in the pool`;
-    found.add(pool);
+    if (ipv4 !== null && inPool(ipv4, subnet)) in4++;
+    else if (ipv6 !== null && inPool(ipv6, subnet)) in6++;
+    else return `${subnet} is not in the pool`;
   }
-  if (found.size !== pools.length || subnets.length !== pools.length) {
-    return `a lease of this fabric has ${pools.length} subnet(s), one in each family`;
-  }
-  return null;
+  const want4 = ipv4 === null ? 0 : 1;
+  const want6 = ipv6 === null ? 0 : 1;
+  if (in4 === want4 && in6 === want6) return null;
+  return `a lease of this fabric has ${want4 + want6} subnet(s), one in each family`;
 }
 
 /** Why `node` cannot have `subnet` now ("belongs to h2"), or null when it is free for it. */

@@ -22,8 +22,10 @@ export const NAME_GUARD_MS = 6000;
  */
 const ABANDONED_MS = 600_000;
 
+type Past = Pick<Known, "epoch" | "previous" | "revoked">;
+
 /** Whoever was not here before. */
-const NEWCOMER: Pick<Known, "epoch" | "previous" | "revoked"> = {
+const NEWCOMER: Past = {
   epoch: 0,
   previous: [],
   revoked: [],
@@ -53,8 +55,7 @@ function join(state: FabricState, data: Member): Verdict {
   if (clash !== null) return lost(clash);
   for (const [, holder] of inTheWay) evict(state, holder);
   if (known !== undefined) withdraw(state, known);
-  const { epoch, previous, revoked } = known ?? NEWCOMER;
-  enter(state, data, { joinedSeq: state.seq, epoch, previous, revoked });
+  enter(state, data, state.seq, known ?? NEWCOMER);
   return accepted;
 }
 
@@ -75,7 +76,7 @@ function update(state: FabricState, data: Member): Verdict {
   if (clash !== null) return lost(clash);
   for (const [, holder] of inTheWay) evict(state, holder);
   withdraw(state, known);
-  enter(state, data, known);
+  enter(state, data, known.joinedSeq, known);
   return accepted;
 }
 
@@ -83,7 +84,8 @@ function update(state: FabricState, data: Member): Verdict {
 export function isRepeated({ nodes }: Readonly<FabricState>, event: Event): boolean {
   if (event.type !== "NodeJoined" && event.type !== "NodeUpdated") return false;
   const known = nodes.get(event.data.node);
-  return known?.present === true && concerns(known) === concerns(event.data);
+  if (!known?.present) return false;
+  return saysTheSame(known, event.data) || concerns(known) === concerns(event.data);
 }
 
 /** What plans are made of: not which program says it, nor on which boot. */
@@ -117,11 +119,11 @@ function leave(state: FabricState, name: string): Verdict {
   return accepted;
 }
 
-type Past = Omit<Known, "present" | "updatedSeq" | "heardMs">;
-
-function enter(state: FabricState, data: Member, past: Past): void {
-  const { seq, timeMs } = state;
-  const node = nodeOf(data, { ...past, present: true, updatedSeq: seq, heardMs: timeMs });
+function enter(state: FabricState, data: Member, joinedSeq: number, past: Past): void {
+  const { seq: updatedSeq, timeMs: heardMs } = state;
+  const { epoch, previous, revoked } = past;
+  const known = { present: true, joinedSeq, updatedSeq, heardMs, epoch, previous, revoked };
+  const node = nodeOf(data, known);
   state.nodes.set(node.node, node);
   for (const endpoint of endpointsOf(node)) settle(state.endpoints, endpoint, node.node);
 }

@@ -59,12 +59,14 @@ export function indicesOf(pool: Pool, cidr: Cidr): IndexRange | null {
 /** True when `subnet` is one of the subnets that the pool leases. */
 export function inPool(pool: Pool, subnet: Cidr): boolean {
   const { family, first, last } = spanOf(subnet);
-  if (family !== pool.family || !subnet.endsWith(`/${pool.subnetLen}`)) return false;
-  const { network, min, max } = boundsOf(pool);
+  const { suffix, network, min, max } = boundsOf(pool);
+  if (family !== pool.family || !subnet.endsWith(suffix)) return false;
   return first >= network.first && last <= network.last && first >= min && first <= max;
 }
 
 interface Bounds {
+  /** Of every subnet: its length. */
+  readonly suffix: string;
   readonly network: Span;
   readonly min: Span["first"];
   readonly max: Span["first"];
@@ -77,6 +79,7 @@ function boundsOf(pool: Pool): Bounds {
   const known = bounds.get(pool);
   if (known !== undefined) return known;
   const made = {
+    suffix: `/${pool.subnetLen}`,
     network: spanOf(pool.network),
     min: spanOf(hostPrefix(pool.subnetMin)).first,
     max: spanOf(hostPrefix(pool.subnetMax)).first,

@@ -25,7 +25,10 @@ export function noneTaken(): TakenSubnets {
 export function take(taken: TakenSubnets, subnet: Cidr, peer: string | null): void {
   const { family, first, last } = spanOf(subnet);
   const rows = taken[family];
-  rows.splice(placeOf(rows, first), 0, { family, first, last, subnet, peer });
+  const row = { family, first, last, subnet, peer };
+  const at = placeOf(rows, first);
+  if (at === rows.length) rows.push(row);
+  else rows.splice(at, 0, row);
 }
 
 export function giveBack(taken: TakenSubnets, subnet: Cidr): void {
@@ -54,6 +57,9 @@ export function inTheWay(taken: TakenSubnets, subnet: Cidr): readonly Taken[] {
 function placeOf(rows: readonly Taken[], first: number | bigint): number {
   let from = 0;
   let to = rows.length;
+  // Most often behind them all: subnets are given away in their order.
+  const end = rows.at(-1);
+  if (end !== undefined && end.first < first) return to;
   while (from < to) {
     const middle = (from + to) >>> 1;
     const row = rows[middle];

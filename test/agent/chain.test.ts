@@ -1,7 +1,15 @@
 import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { type Chain, extend, fromHex, genesis, hex, recordHash } from "../../src/agent/chain.ts";
+import {
+  type Chain,
+  extend,
+  extendAll,
+  fromHex,
+  genesis,
+  hex,
+  recordHash,
+} from "../../src/agent/chain.ts";
 import type { Recorded } from "../../src/events/log.ts";
 
 const record: Recorded = {
@@ -55,6 +63,16 @@ test("two logs that differ anywhere differ in the chain from there on", () => {
         expect(hex(chainOf(all.slice(1)).hash)).not.toBe(hex(chainOf(all).hash));
       },
     ),
+  );
+});
+
+test("many records at once give the chain that they give one by one", () => {
+  fc.assert(
+    fc.property(records, records, (before, after) => {
+      const known = chainOf(before);
+      expect(extendAll(known, after)).toEqual(after.reduce(extend, known));
+      expect(extendAll(known, [])).toEqual(known);
+    }),
   );
 });
 

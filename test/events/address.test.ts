@@ -14,6 +14,8 @@ import {
   parseIp,
   parseMac,
   prefixOf,
+  sizeOf,
+  spanOf,
   toNumber,
 } from "../../src/events/address.ts";
 import { ipv4, prefix } from "../support/arbitraries.ts";
@@ -117,6 +119,21 @@ test("two prefixes overlap when they share an address", () => {
       expect(overlaps(one, other)).toBe(shared);
       expect(overlaps(other, one)).toBe(shared);
       expect(contains(one, one)).toBe(true);
+    }),
+  );
+});
+
+test("a span is of the prefix that is asked for, whichever was asked for before", () => {
+  fc.assert(
+    fc.property(fc.array(prefix, { maxLength: 3 }), fc.array(fc.nat(2)), (prefixes, asked) => {
+      for (const which of asked) {
+        const cidr = prefixes[which];
+        if (cidr === undefined) continue;
+        const { family, base, length } = prefixOf(cidr);
+        const { first, last, ...rest } = spanOf(cidr);
+        expect(rest).toEqual({ family });
+        expect([BigInt(first), BigInt(last)]).toEqual([base, base + sizeOf(family, length) - 1n]);
+      }
     }),
   );
 });

@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { extend, genesis } from "../../src/agent/chain.ts";
+import { LazyChain } from "../../src/agent/lazy-chain.ts";
+import type { Recorded } from "../../src/events/log.ts";
+
+const record = (seq: number, payload: Uint8Array): Recorded => ({
+  ...{ seq, timeMs: seq, payload },
+  subject: "heddle.t.node.h1.member",
+});
+
+test("the chain is the same whenever it is asked for", () => {
+  const passed = fc.array(
+    fc.record({ payload: fc.uint8Array({ maxLength: 40 }), ask: fc.boolean() }),
+  );
+  fc.assert(
+    fc.property(passed, (records) => {
+      const lazy = new LazyChain(genesis);
+      let known = genesis;
+      for (const [i, { payload, ask }] of records.entries()) {
+        const each = record(i + 1, payload);
+        known = extend(known, each);
+        lazy.pass(each);
+        if (ask) expect(lazy.now()).toEqual(known);
+      }
+      expect(lazy.now()).toEqual(known);
+      expect(lazy.now()).toEqual(known);
+    }),
+  );
+});
+
+test("a chain that was handed out does not change", () => {
+  const lazy = new LazyChain(genesis);
+  lazy.pass(record(1, Uint8Array.of(1)));
+  const one = lazy.now();
+  const copy = { hash: Uint8Array.from(one.hash), tip: Uint8Array.from(one.tip) };
+  lazy.pass(record(2, Uint8Array.of(2)));
+  lazy.now();
+  expect(one).toEqual(copy);
+});
+
+test("no more than 8 MiB of payload is kept: what came before is hashed", () => {
+  const kept = (bytes: number) => {
+    const [lazy, payload] = [new LazyChain(genesis), new Uint8Array(1 << 16)];
+    for (let seq = 1; seq <= bytes / payload.length; seq++) lazy.pass(record(seq, payload));
+    const before = new LazyChain(genesis);
+    for (let seq = 1; seq <= bytes / payload.length; seq++) before.pass(record(seq, payload));
+    const expected = before.now();
+    // Whoever still has the bytes sees them change.
+    payload.fill(1);
+    return lazy.now().hash.join() !== expected.hash.join();
+  };
+  expect(kept(8 << 20)).toBe(true);
+  expect(kept((8 << 20) + (1 << 16))).toBe(false);
+});
