@@ -8,7 +8,6 @@ const ENTRIES = [
   "src/main.ts",
   "src/agent/os-early-tunnel.ts",
   "src/agent/os-kept-tunnel.ts",
-  "src/cli/plain-line.ts",
   "src/cli/program.ts",
   "src/cli/agent.ts",
   "src/main-agent.ts",
