@@ -3,8 +3,8 @@
 // is what the server authenticated.
 
 import type { z } from "zod";
-import { type Frame, frameOf, hashOf, idOf } from "./codec-frame.ts";
-import { isWorthALook, type Known, recall, remember } from "./codec-memo.ts";
+import { type Frame, idOf } from "./codec-frame.ts";
+import { CodecMemo, type Known } from "./codec-memo.ts";
 import { readPlain, TYPES } from "./codec-plain.ts";
 import {
   type Author,
@@ -38,16 +38,18 @@ export function encode(draft: Draft, id: string, by?: Author): Uint8Array {
   return bytes.encode(JSON.stringify({ ...envelope, data: draft.data }));
 }
 
-export function decode(fabric: string, record: Recorded): Decoded {
+/** Of all that this process reads. */
+const processMemo = new CodecMemo();
+
+export function decode(fabric: string, record: Recorded, memo = processMemo): Decoded {
   const { payload } = record;
   if (payload.length > PAYLOAD_BYTES_MAX) {
     return refuse(`payload of ${payload.length} bytes, at most ${PAYLOAD_BYTES_MAX} are accepted`);
   }
-  const frame = isWorthALook() ? frameOf(payload) : null;
-  const hash = frame === null ? 0 : hashOf(payload, frame);
-  if (frame !== null) {
-    const known = recall(fabric, payload, frame, hash);
-    if (known !== null) return recalled(known, record, frame);
+  const place = memo.placeOf(payload);
+  if (place !== null) {
+    const known = memo.recall(fabric, payload, place);
+    if (known !== null) return recalled(known, record, place.frame);
   }
   const written = textOf(payload);
   if (written === null) return refuse("payload is not UTF-8");
@@ -58,8 +60,8 @@ export function decode(fabric: string, record: Recorded): Decoded {
   const event = eventOf(type, read.id, data, readAuthor(read.by));
   const subject = subjectOf(fabric, event);
   if (subject !== record.subject) return misplaced(type, subject, record);
-  if (frame !== null) {
-    remember(payload, frame, hash, { type, fabric, subject, data: event.data }, isJson);
+  if (place !== null) {
+    memo.remember(payload, place, { type, fabric, subject, data: event.data }, isJson);
   }
   return { ok: true, event };
 }

@@ -1,12 +1,19 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decode, encode, PAYLOAD_BYTES_MAX } from "../../src/events/codec.ts";
-import { isWorthALook } from "../../src/events/codec-memo.ts";
+import { decode as decodeWith, encode, PAYLOAD_BYTES_MAX } from "../../src/events/codec.ts";
+import { CodecMemo } from "../../src/events/codec-memo.ts";
 import { type Draft, eventTypes } from "../../src/events/event.ts";
 import type { Recorded } from "../../src/events/log.ts";
 import { subjectOf } from "../../src/events/subject.ts";
 import { draft, FABRIC, history, messageOf } from "../support/arbitraries.ts";
 import { golden } from "../support/golden-events.ts";
+
+/** A fresh one looks at each record, and knows none. */
+let memo = new CodecMemo();
+beforeEach(() => {
+  memo = new CodecMemo();
+});
+const decode = (fabric: string, from: Recorded) => decodeWith(fabric, from, memo);
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const record = (payload: Uint8Array | string, subject = "heddle.t.node.h1.member"): Recorded => ({
@@ -19,17 +26,6 @@ const reasonOf = (from: Recorded): string => {
   const decoded = decode(FABRIC, from);
   return decoded.ok ? "accepted" : decoded.reason;
 };
-
-/** So often, and it is looked at three times although nothing else was met again. */
-const OFTEN = 200;
-
-/** After this each record is looked at, whatever the tests before have met. */
-beforeEach(() => {
-  const payload = encode({ type: "HostRecovered", data: { node: "h9" } }, "a");
-  for (let time = 1; time <= OFTEN; time++) {
-    decode(FABRIC, record(payload, "heddle.t.node.h9.report"));
-  }
-});
 
 describe("stored payloads of every version", () => {
   test("there is one of every type", () => {
@@ -125,46 +121,6 @@ test("remembered data belongs to its fabric", () => {
     decode(fabric, record(payload, `heddle.${fabric}.node.h7.report`)).ok;
   for (let time = 1; time <= 3; time++) expect([at("a"), at("b")]).toEqual([true, true]);
   expect(decode("b", record(payload, "heddle.a.node.h7.report")).ok).toBe(false);
-});
-
-test.each([1, 7, 32, 100, 999])("in a log of strangers %d that come round are noticed", (count) => {
-  const payload = (node: string) => encode({ type: "HostRecovered", data: { node } }, "a");
-  const data = (node: string) => {
-    const decoded = decode(FABRIC, record(payload(node), `heddle.t.node.${node}.report`));
-    return decoded.ok ? decoded.event.data : null;
-  };
-  for (let i = 0; i < 20_000; i++) data(`stranger-${count}-${i}`);
-  const round = () => Array.from({ length: count }, (_, i) => data(`known-${count}-${i}`));
-  for (let i = 0; i < 10 + OFTEN / count; i++) round();
-  const last = round();
-  const shared = round().filter((each, i) => each === last[i]);
-  // Of those that have one hash only one is remembered.
-  expect(shared.length).toBeGreaterThan(0.98 * count);
-});
-
-test("of strangers one in thirty-two is looked at, at uneven distances", () => {
-  for (let i = 0; i < 20_000; i++) {
-    const node = `uneven-${i}`;
-    const payload = encode({ type: "HostRecovered", data: { node } }, "a");
-    decode(FABRIC, record(payload, `heddle.t.node.${node}.report`));
-  }
-  const looks: number[] = [];
-  for (let i = 0; i < 10_000; i++) if (isWorthALook()) looks.push(i);
-  expect(Math.round(10_000 / looks.length)).toBeWithin(31, 35);
-  const distances = looks.slice(1).map((at, i) => at - (looks[i] ?? 0));
-  expect(new Set(distances).size).toBe(64);
-});
-
-test("where something was recognised, strangers are taken note of for a while", () => {
-  const data = (node: string) => {
-    const payload = encode({ type: "HostRecovered", data: { node } }, "a");
-    const decoded = decode(FABRIC, record(payload, `heddle.t.node.${node}.report`));
-    return decoded.ok ? decoded.event.data : null;
-  };
-  for (let i = 0; i < 1000; i++) data(`passer-by-${i}`);
-  data("again");
-  const kept = data("again");
-  expect(data("again")).toBe(kept);
 });
 
 test("an event that others share cannot be changed by who reads it", () => {
