@@ -1,4 +1,4 @@
-// What a decoder remembers, and when it stops looking: seen by the identity of the data, which is that
+// What a decoder remembers, and when it stops looking: seen by the identity of data, which is that
 // of what was remembered once a record is recognised.
 
 import { expect, test } from "bun:test";
