@@ -9,7 +9,7 @@ import { agentCommand } from "../src/cli/dev-fabric.ts";
 import { encode } from "../src/events/codec.ts";
 import type { Draft } from "../src/events/event.ts";
 import { subjectOf } from "../src/events/subject.ts";
-import { PROGRAM, TestFabric, until } from "../test/support/fabric.ts";
+import { PROGRAM, TestFabric } from "../test/support/fabric.ts";
 import { defaultMember } from "../test/support/history.ts";
 import { machine, quantile, table } from "./support.ts";
 
@@ -88,9 +88,9 @@ async function coldStart(fabric: TestFabric, settle: boolean): Promise<Run> {
   rmSync(join(host.dir, "state"), { recursive: true, force: true });
   const command = [...agentCommand(fabric.dev, host, program)];
   const startMs = performance.now();
-  const agent = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
+  const agent = Bun.spawn(command, { stdio: ["ignore", "ignore", "pipe"] });
   try {
-    await until("ready", 60_000, () => isReady(host.socket));
+    await untilReady(agent.stderr);
     const ms = performance.now() - startMs;
     const cpuMs = cpuOf(agent.pid);
     await Bun.sleep(LOOK_MS.first);
@@ -103,13 +103,23 @@ async function coldStart(fabric: TestFabric, settle: boolean): Promise<Run> {
   }
 }
 
-async function isReady(unix: string): Promise<boolean> {
-  try {
-    return (await fetch("http://localhost/readyz", { unix })).ok;
-  } catch (error) {
-    if (error instanceof Error) return false; // Not listening yet.
-    throw error;
-  }
+/**
+ * By the agent's log: to ask it again and again would cost its start what is measured. Its log is
+ * read to the end, whoever waits.
+ */
+function untilReady(log: ReadableStream<Uint8Array>): Promise<void> {
+  const ready = Promise.withResolvers<void>();
+  const read = async (): Promise<void> => {
+    const text = new TextDecoder();
+    let said = "";
+    for await (const chunk of log) {
+      said += text.decode(chunk, { stream: true });
+      if (/^\S+ INFO +ready /m.test(said)) ready.resolve();
+    }
+    throw new Error(`the agent ended before it was ready: ${said}`);
+  };
+  read().catch(ready.reject);
+  return ready.promise;
 }
 
 /** utime and stime of /proc/PID/stat, in hundredths of a second. */
