@@ -47,14 +47,17 @@ export async function applyBatch(
     if (from > 0) await new Promise(setImmediate);
     const some = ops.slice(from, from + atOnce);
     const plans = some.map((op) => plan(op, devices, nexthops));
-    const results = socket.transactNow(plans.flatMap((item) => (Array.isArray(item) ? item : [])));
+    const requests: Request[] = [];
+    for (const item of plans) if (Array.isArray(item)) for (const one of item) requests.push(one);
+    const results = socket.transactNow(requests);
+    const allDone = results.every((result) => result === null);
     let at = 0;
     for (const [i, op] of some.entries()) {
       const item = plans[i] ?? [];
       const count = Array.isArray(item) ? item.length : 0;
-      const outcome = Array.isArray(item)
-        ? outcomeOf(op.verb, results.slice(at, at + count))
-        : item;
+      let outcome = Array.isArray(item) ? DONE : item;
+      // Of 10 000 routes none failed: nothing is cut out for each.
+      if (count > 0 && !allDone) outcome = outcomeOf(op.verb, results.slice(at, at + count));
       at += count;
       outcomes.push(needsMore(op, outcome) ? await settle(socket, devices, op, outcome) : outcome);
     }
