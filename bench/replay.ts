@@ -1,7 +1,7 @@
 // How fast a host replays a long log: the same stored events read undecoded, by the NATS client's
 // own consumer and by our reader, read with decoding, validation and fold, and read with the chain
-// hash on top as a host's tail does, in interleaved rounds; then how long a host that has a snapshot
-// takes to stand at the end of that log.
+// hash on top as a host's tail does, in interleaved rounds; then how long a host that has a
+// snapshot takes to stand at the end of that log.
 // Targets: decoded, validated and folded at 0.7 of the undecoded rate; 100 ms from a snapshot.
 // Usage: bun bench/replay.ts [EVENTS] [ROUNDS] [NODES]   (default 1000000 3 1000)
 
