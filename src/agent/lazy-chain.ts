@@ -5,23 +5,23 @@
 import type { Recorded } from "../events/log.ts";
 import { type Chain, extendAll } from "./chain.ts";
 
-/** Bytes of payload that are kept at most; with what is around them it is twice that. */
-const KEPT_BYTES_MAX = 8 << 20;
-
 export class LazyChain {
   #known: Chain;
   /** Passed and not hashed yet. */
   #records: Recorded[] = [];
   #bytes = 0;
+  readonly #bytesMax: number;
 
-  constructor(known: Chain) {
+  /** `bytesMax` of payload are kept at most; with what is around them it is twice that. */
+  constructor(known: Chain, bytesMax: number) {
     this.#known = known;
+    this.#bytesMax = bytesMax;
   }
 
   pass(record: Recorded): void {
     this.#records.push(record);
     this.#bytes += record.payload.length;
-    if (this.#bytes > KEPT_BYTES_MAX) this.now();
+    if (this.#bytes > this.#bytesMax) this.now();
   }
 
   /** After the last record that passed. */

@@ -7,6 +7,9 @@ import { type FabricState, initialState } from "../events/state.ts";
 import { type Chain, fromHex, genesis, hex, recordHash } from "./chain.ts";
 import { LazyChain } from "./lazy-chain.ts";
 
+/** Nobody gets a route sooner from a server, which reads the longest logs beside all that it keeps. */
+const UNHASHED_BYTES_MAX = { host: 8 << 20, server: 64 << 10 } as const;
+
 export class Place {
   readonly state: FabricState;
   readonly #chain: LazyChain;
@@ -21,7 +24,8 @@ export class Place {
     this.state = snapshot?.state ?? initialState(fabric, node);
     this.created = snapshot?.position.created ?? null;
     this.head = this.state.seq;
-    this.#chain = new LazyChain(snapshot === null ? genesis : chainOf(snapshot.position));
+    const known = snapshot === null ? genesis : chainOf(snapshot.position);
+    this.#chain = new LazyChain(known, UNHASHED_BYTES_MAX[node === null ? "server" : "host"]);
   }
 
   get chain(): Chain {
