@@ -7,7 +7,7 @@ import { type FabricState, initialState } from "../events/state.ts";
 import { type Chain, fromHex, genesis, hex, recordHash } from "./chain.ts";
 import { LazyChain } from "./lazy-chain.ts";
 
-/** Nobody gets a route sooner from a server, which reads the longest logs beside all that it keeps. */
+/** Nobody waits for a server's routes, and it reads the longest logs beside all that it keeps. */
 const UNHASHED_BYTES_MAX = { host: 8 << 20, server: 64 << 10 } as const;
 
 export class Place {
