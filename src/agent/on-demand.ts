@@ -193,7 +193,7 @@ export class OnDemand {
       const watch = kernel.watchMisses({
         onMiss: (miss) => this.#told(() => this.#hear(miss)),
         onAnswered: (answered) => this.#told(() => this.#noteAnswered(answered)),
-        onGap: () => this.#recover(),
+        onGap: () => this.#lose(),
       });
       this.#watch = watch;
       const { path } = watch;
@@ -266,20 +266,29 @@ export class OnDemand {
     this.#adopted = true;
   }
 
+  /** Something was not told. */
+  #lose(): void {
+    const { clock, tail } = this.#deps;
+    const backend = this.#backend();
+    this.#unheard = backend !== null;
+    // Answers of the thread may be among it: until they are read nothing may go.
+    if (backend !== null && this.#adopted && this.#watch?.path.by === "thread") {
+      this.#adopted = false;
+      if (clock.nowMs() >= this.#recoverAtMs) this.#adopt(tail.state(), backend);
+    }
+    this.#recover();
+  }
+
   /**
-   * Asks for whom the kernel waits and what it holds, instead of being told. A flood makes gaps
-   * faster than that can be read: then one of the next ticks does.
+   * Asks for whom the kernel waits, instead of being told. A flood makes gaps faster than that can
+   * be read: then one of the next ticks does. What is held is left as it is: whoever asks for plans
+   * all the time would otherwise keep it from ever being known.
    */
   #recover(): void {
-    const { kernel, clock, mayAnswer, tail } = this.#deps;
+    const { kernel, clock, mayAnswer } = this.#deps;
     const [backend, nowMs] = [this.#backend(), clock.nowMs()];
     this.#unheard = backend !== null;
-    if (backend === null) return;
-    // Answers of the thread may be among what was not told: until they are read nothing may go.
-    const mustAdopt = this.#adopted && this.#watch?.path.by === "thread";
-    if (mustAdopt) this.#adopted = false;
-    if (nowMs < this.#recoverAtMs) return;
-    if (mustAdopt) this.#adopt(tail.state(), backend);
+    if (backend === null || nowMs < this.#recoverAtMs) return;
     if (mayAnswer()) {
       this.#unheard = !this.#succeeds(UNTAKEN, () => {
         for (const miss of kernel.pending(devicesOf(backend))) this.#hear(miss);
