@@ -270,7 +270,6 @@ export class OnDemand {
   #lose(): void {
     const { clock, tail } = this.#deps;
     const backend = this.#backend();
-    this.#unheard = backend !== null;
     // Answers of the thread may be among it: until they are read nothing may go.
     if (backend !== null && this.#adopted && this.#watch?.path.by === "thread") {
       this.#adopted = false;
